@@ -1,0 +1,226 @@
+"""What a dataset, a recipe, a run and a study are: frozen, validated, one line of documentation a field.
+
+Forms and the command line take their help texts and bounds from here, so a rule is written once.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from segcore.errors import ConfigError
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+IGNORE_INDEX = 255
+"""Label of pixels that count nowhere: neither in the loss nor in any score."""
+
+Weights = Literal["pretrained", "none"]
+
+
+def check_name(value: str) -> str:
+    """Return `value` if it can name a directory safely on every system, else raise `ValueError`."""
+    if not NAME_PATTERN.fullmatch(value) or value.endswith("."):
+        raise ValueError(
+            f"{value!r} is no usable name: use 1-80 letters, digits, '.', '_' and '-', "
+            "starting with a letter or a digit"
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+
+
+class Config(BaseModel):
+    """Base of all configurations: frozen, no unknown fields, bad values raise `ConfigError`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise config_error(error) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the configuration as plain JSON values; `from_json` is its inverse."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """Rebuild a configuration written by `to_json`."""
+        return cls(**value)
+
+    @classmethod
+    def help(cls, field: str) -> str:
+        """Return the one-line description of a field."""
+        return cls.model_fields[field].description or ""
+
+
+def config_error(error: ValidationError) -> ConfigError:
+    """Turn pydantic's first complaint into one line that names the field, its value and the rule."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or None
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "no such setting"
+    elif first["type"] not in ("value_error", "missing"):
+        message = f"{message}, not {first['input']!r}"
+    return ConfigError(f"{field}: {message}." if field else f"{message}.", field=field)
+
+
+class ClassInfo(Config):
+    """One row of a class table."""
+
+    name: str = Field(min_length=1, max_length=80, description="What the class is called.")
+    color: tuple[int, int, int] = Field(description="Its colour in RGB masks and on screen, 0-255 each.")
+    ignore: bool = Field(False, description="Leave its pixels out of loss and scores.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if any(not 0 <= value <= 255 for value in self.color):
+            raise ValueError(f"colour {self.color} of class {self.name!r} is outside 0-255")
+        return self
+
+
+class DatasetConfig(Config):
+    """Where a dataset's files are and how its masks are read. Sources are never modified."""
+
+    name: Name = Field(description="What the dataset is called here.")
+    images: Path = Field(description="Folder of the images; searched with its sub-folders.")
+    masks: Path = Field(description="Folder of the masks, paired with the images by file stem.")
+    classes: tuple[ClassInfo, ...] = Field(description="The class table; row i is the class of value i in index masks.")
+    group_regex: str | None = Field(
+        None,
+        description="Regular expression on the stem; its first group (or whole match) names the image's scene.",
+    )
+    group_by_folder: bool = Field(False, description="The image's parent folder names its scene.")
+    synthetic: bool = Field(False, description="Generated, not photographed.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [info.name for info in self.classes]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"class names must differ; repeated: {', '.join(repeated)}")
+        if len(self.classes) > IGNORE_INDEX:
+            raise ValueError(f"{len(self.classes)} classes, at most {IGNORE_INDEX} are possible")
+        if self.group_regex is not None:
+            try:
+                re.compile(self.group_regex)
+            except re.error as error:
+                raise ValueError(f"group_regex {self.group_regex!r} is no regular expression: {error}") from error
+            if self.group_by_folder:
+                raise ValueError("group either by regular expression or by folder, not both")
+        return self
+
+    @property
+    def trained_classes(self) -> tuple[ClassInfo, ...]:
+        """The classes that are learnt and scored, in table order: label i of prepared masks is entry i."""
+        return tuple(info for info in self.classes if not info.ignore)
+
+
+class Recipe(Config):
+    """Everything about training but the backbone and the seed."""
+
+    name: str = Field("default", description="What the recipe is called.")
+    epochs: int = Field(30, ge=1, le=10_000, description="How many times each training image is seen.")
+    image_size: int = Field(
+        256, ge=32, le=2048, multiple_of=32, description="Side in pixels to which images are resized; a multiple of 32."
+    )
+    batch_size: int = Field(8, ge=2, le=1024, description="Images a training step averages over.")
+    optimizer: Literal["adamw", "adam"] = Field("adamw", description="AdamW decouples weight decay from the step.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Highest learning rate of decoder and head.")
+    encoder_lr_factor: float = Field(
+        0.1, gt=0, le=1, description="A pretrained encoder learns at this share of the learning rate."
+    )
+    weight_decay: float = Field(1e-2, ge=0, le=1, description="Decay of weights; norms and biases are spared.")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="How the learning rate falls after warm-up.")
+    warmup: float = Field(0.05, ge=0, le=0.5, description="Share of all steps over which the learning rate rises.")
+    loss: Literal["ce+dice", "ce"] = Field(
+        "ce+dice", description="Cross-entropy, with Dice beside it for rare classes."
+    )
+    augmentation: Literal["standard", "none"] = Field(
+        "standard", description="Flips, rotations, scale and colour, as suit images taken from above."
+    )
+
+    @classmethod
+    def named(cls, name: str, **changes: Any) -> Recipe:
+        """Return the recipe called `name` with `changes` applied.
+
+        Raises:
+            ConfigError: no such recipe, or a change that a field does not allow.
+        """
+        if name not in RECIPES:
+            raise ConfigError(f"No recipe is called {name!r}; there are {', '.join(RECIPES)}.", field="recipe")
+        changes = {key: value for key, value in changes.items() if value is not None}
+        return cls(**{**RECIPES[name], **changes, "name": name})
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {},
+    # What the notebook this project grew out of did, so that its comparison can be repeated.
+    "notebook": {
+        "epochs": 100,
+        "image_size": 128,
+        "batch_size": 16,
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "encoder_lr_factor": 1.0,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "loss": "ce",
+        "augmentation": "none",
+    },
+}
+
+
+class RunConfig(Config):
+    """One training run, complete enough to rebuild it anywhere."""
+
+    study: Name = Field(description="The study it belongs to.")
+    dataset: DatasetConfig = Field(description="The data, as it was when the run was created.")
+    dataset_fingerprint: str = Field(description="Hash of the dataset's files and class table.")
+    split_fingerprint: str = Field(description="Hash of the split; the split itself stands in the study's split.json.")
+    recipe: Recipe = Field(description="Everything about training but the backbone and the seed.")
+    decoder: str = Field("unet", description="What turns the backbone's features into a mask.")
+    encoder: str = Field(description="The backbone: a timm name, with its weights tag when pretrained.")
+    weights: Weights = Field("pretrained", description="Start from pretrained weights, or from scratch.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random in the run.")
+
+    @property
+    def name(self) -> str:
+        """Directory name of the run inside its study."""
+        start = "" if self.weights == "pretrained" else "-scratch"
+        return f"{self.encoder}{start}-seed{self.seed}"
+
+    @property
+    def contender(self) -> str:
+        """Runs of one study with the same contender differ in their seed alone."""
+        return self.encoder if self.weights == "pretrained" else f"{self.encoder} (scratch)"
+
+
+class StudyConfig(Config):
+    """What is asked for when a study is launched: every backbone with every seed."""
+
+    name: Name = Field(description="What the study is called; launching under an existing name adds runs to it.")
+    dataset: Name = Field(description="The dataset to train on.")
+    encoders: tuple[str, ...] = Field(min_length=1, description="The backbones to compare, as timm names.")
+    weights: Weights = Field("pretrained", description="Start from pretrained weights, or from scratch.")
+    decoder: str = Field("unet", description="What turns the backbones' features into a mask.")
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
+        (0,), min_length=1, description="One run of every backbone for each seed; 3 or more show how sure a result is."
+    )
+    recipe: Recipe = Field(
+        default_factory=Recipe, description="Everything about training but the backbone and the seed."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for field, values in (("encoders", self.encoders), ("seeds", self.seeds)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{field} must differ, got {', '.join(map(str, values))}")
+        return self

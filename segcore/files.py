@@ -1,0 +1,153 @@
+"""Writing so that nothing is ever half-written, and reading files that another process is writing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from segcore.errors import WorkspaceError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it onto `path`.
+
+    On any error the temporary file is removed and `path` is as it was. A full disk or a missing
+    permission becomes a `WorkspaceError` that names the file.
+    """
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)  # mkstemp makes it private; a shared workspace must be readable
+        temporary.replace(path)
+        temporary = None
+    except OSError as error:
+        raise describe_os_error(error, path) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def describe_os_error(error: OSError, path: Path) -> WorkspaceError:
+    """Turn an operating system's refusal to write `path` into a message with a way out."""
+    if error.errno == errno.ENOSPC:
+        return WorkspaceError(
+            f"The disk is full: {path} could not be written. Free some space (the prepared/ folders of "
+            "datasets can be rebuilt, .trash can be emptied) and resume."
+        )
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return WorkspaceError(
+            f"No permission to write {path}. Choose a workspace you can write with SEGCORE_HOME=/a/folder."
+        )
+    return WorkspaceError(f"Could not write {path}: {error.strerror or error}.")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in `path`, or None where there is no such file.
+
+    Raises:
+        WorkspaceError: the file is there but holds no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(f"{path} cannot be read ({error}). Restore it from a copy or remove it.") from error
+    if not isinstance(value, dict):
+        raise WorkspaceError(f"{path} holds {type(value).__name__}, expected a JSON object.")
+    return value
+
+
+def append_json_line(path: Path, value: dict[str, Any]) -> None:
+    """Append one JSON line and flush it to the operating system."""
+    try:
+        with open(path, "a", encoding="utf-8") as lines:
+            lines.write(json.dumps(value) + "\n")
+    except OSError as error:
+        raise describe_os_error(error, path) from error
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the JSON objects in `path`, one a line; no file means none, a torn line is left out.
+
+    A line can be torn when its writer was killed; a resumed writer then continues on the same line, so
+    torn lines are skipped wherever they stand.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    rows = []
+    for line in text.splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def tail(path: Path, *, max_bytes: int = 20_000) -> str:
+    """Return the end of a text file, at most `max_bytes`, starting at a whole line; '' without a file."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - max_bytes))
+            data = file.read()
+    except FileNotFoundError:
+        return ""
+    if size > max_bytes:
+        data = data.split(b"\n", 1)[-1]
+    return data.decode("utf-8", errors="replace")
+
+
+T = TypeVar("T")
+
+
+class FileCache(Generic[T]):
+    """Remembers what `load(path)` returned until the file's time or size changes.
+
+    What it returns is shared: callers must not change it. Safe to use from several threads.
+    """
+
+    def __init__(self, load: Callable[[Path], T], *, entries: int) -> None:
+        self._load = load
+        self._entries = entries
+        self._kept: OrderedDict[Path, tuple[tuple[int, int, int], T]] = OrderedDict()
+
+    def get(self, path: Path) -> T:
+        """Return what the file holds now; a missing file is handed to `load` each time."""
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return self._load(path)
+        signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        kept = self._kept.get(path)
+        if kept is not None and kept[0] == signature:
+            return kept[1]
+        value = self._load(path)
+        self._kept[path] = (signature, value)
+        while len(self._kept) > self._entries:
+            self._kept.popitem(last=False)
+        return value

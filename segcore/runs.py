@@ -1,0 +1,354 @@
+"""The store of studies and runs: the only module that knows file names under `studies/`.
+
+    studies/<study>/study.json      what all its runs share
+    studies/<study>/split.json      the split, as it was at the launch
+    studies/<study>/<run>/          one directory a run; each file has one writer
+
+Files are the only channel between the app, the command line, the scheduler and the workers, so reading
+must bear a file that is being written, a process that died and a directory that vanishes. Nothing here
+imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from filelock import FileLock
+
+from segcore.config import DatasetConfig, Recipe, RunConfig
+from segcore.data.splits import Split
+from segcore.errors import NotFoundError, WorkspaceError
+from segcore.files import FileCache, append_json_line, atomic_path, read_json, read_json_lines, tail, write_json
+from segcore.records import EpochRecord, StepRecord
+from segcore.status import RunState, Status, is_alive
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Per-image confusion counts of one split under the run's best weights."""
+
+    names: list[str]
+    groups: list[str]
+    counts: np.ndarray
+    """int64 of shape (images, classes, classes): [n, t, p] pixels of true class t predicted as p."""
+    epoch: int
+    """The epoch after which the weights were taken."""
+
+
+class Run:
+    """One run directory. Cheap to make; every property reads the files as they are now."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def exists(self) -> bool:
+        """Whether this is (still) a run's directory."""
+        return (self.path / "config.json").is_file()
+
+    def create(self, config: RunConfig, status: Status) -> None:
+        """Write the directory of a new run; status.json last, as it makes the run visible."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / "config.json", config.to_json())
+        self.write_status(status)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def study_name(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def config(self) -> RunConfig:
+        """What was asked for.
+
+        Raises:
+            NotFoundError: this is no run directory (any more).
+        """
+        return _configs.get(self.path / "config.json")
+
+    @property
+    def split(self) -> Split:
+        """The split the run trains and is judged on."""
+        return Study(self.path.parent).split
+
+    # State -----------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        """What the run says of itself, corrected where its process is gone: then `interrupted`."""
+        value = read_json(self.path / "status.json")
+        if value is None:
+            raise NotFoundError(f"{self.path} is no run: it has no status.json.")
+        status = Status.from_json(value)
+        if status.state is RunState.RUNNING and not is_alive(status):
+            # The worker may have written its last word between our reading and our looking.
+            value = read_json(self.path / "status.json")
+            status = Status.from_json(value) if value else status
+        if status.state is RunState.RUNNING and not is_alive(status):
+            return replace(
+                status,
+                state=RunState.INTERRUPTED,
+                message=status.message or "The training process is gone without a word.",
+                hint=status.hint
+                or "Resume it. If it happens again, see its log; too little memory is the usual cause.",
+                eta=None,
+            )
+        return status
+
+    @property
+    def state(self) -> RunState:
+        return self.status.state
+
+    def write_status(self, status: Status) -> None:
+        """Replace status.json; for the worker, and for whoever holds the queue lock while no worker runs."""
+        write_json(self.path / "status.json", status.to_json())
+
+    def request_stop(self) -> None:
+        """Ask the worker to save its state and stop."""
+        write_json(self.path / "request.json", {"stop": True, "time": time.time()})
+
+    def stop_requested(self) -> bool:
+        request = read_json(self.path / "request.json")
+        return bool(request and request.get("stop"))
+
+    def clear_request(self) -> None:
+        (self.path / "request.json").unlink(missing_ok=True)
+
+    def worker_lock(self) -> FileLock:
+        """Held by the worker as long as it lives, so that no run is trained twice at once."""
+        return FileLock(self.path / ".worker.lock")
+
+    # Records ---------------------------------------------------------------------------------------
+
+    def epochs(self) -> list[EpochRecord]:
+        """One record an epoch, in order; of an epoch recorded twice (a resumed run), the later."""
+        path = self.path / "metrics.jsonl"
+        return list(_epochs.get(path)) if path.exists() else []
+
+    def append_epoch(self, record: EpochRecord) -> None:
+        append_json_line(self.path / "metrics.jsonl", asdict(record))
+
+    def steps(self) -> list[StepRecord]:
+        """The throttled records of training steps."""
+        return _records(StepRecord, read_json_lines(self.path / "steps.jsonl"))
+
+    def append_step(self, record: StepRecord) -> None:
+        append_json_line(self.path / "steps.jsonl", asdict(record))
+
+    @property
+    def log_path(self) -> Path:
+        """What the worker printed."""
+        return self.path / "log.txt"
+
+    def log(self) -> str:
+        """The end of the log."""
+        return tail(self.log_path)
+
+    # Results ---------------------------------------------------------------------------------------
+
+    @property
+    def best_weights(self) -> Path:
+        """Weights of the epoch with the best validation mIoU (safetensors)."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last_directory(self) -> Path:
+        """Everything needed to go on exactly where the run ended."""
+        return self.path / "last"
+
+    def provenance(self) -> dict[str, Any]:
+        """Versions, hardware, fingerprints and where the weights came from; empty before the start."""
+        return read_json(self.path / "provenance.json") or {}
+
+    def write_provenance(self, value: dict[str, Any]) -> None:
+        write_json(self.path / "provenance.json", value)
+
+    def cost(self) -> dict[str, Any]:
+        """Parameters, MACs and measured latency of the network; empty until measured."""
+        return read_json(self.path / "cost.json") or {}
+
+    def write_cost(self, value: dict[str, Any]) -> None:
+        write_json(self.path / "cost.json", value)
+
+    def evaluation(self) -> Evaluation | None:
+        """Per-image confusion counts on the validation images at the best epoch, or None so far."""
+        path = self.path / "evaluation.npz"
+        return _evaluations.get(path) if path.exists() else None
+
+    def write_evaluation(self, evaluation: Evaluation) -> None:
+        with atomic_path(self.path / "evaluation.npz") as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(
+                file,
+                val_names=np.array(evaluation.names, dtype=np.str_),
+                val_groups=np.array(evaluation.groups, dtype=np.str_),
+                val_counts=evaluation.counts.astype(np.int64),
+                epoch=np.int64(evaluation.epoch),
+            )
+
+    @property
+    def previews_directory(self) -> Path:
+        return self.path / "previews"
+
+    def previews(self) -> dict[int, list[Path]]:
+        """Epoch -> predicted label maps (PNG, one class index a pixel) of the same few validation images."""
+        found: dict[int, list[Path]] = {}
+        for file in sorted(self.previews_directory.glob("epoch*-*.png")):
+            epoch = file.name.removeprefix("epoch").split("-", 1)[0]
+            if epoch.isdecimal():
+                found.setdefault(int(epoch), []).append(file)
+        return found
+
+    def preview_path(self, epoch: int, name: str) -> Path:
+        """Where the preview of image `name` after `epoch` is kept."""
+        return self.previews_directory / f"epoch{epoch:05d}-{name}.png"
+
+    def summary(self) -> dict[str, Any]:
+        """The run as one flat, JSON-ready row: what listings print."""
+        config, status, epochs = self.config, self.status, self.epochs()
+        best = max((e for e in epochs if e.val_miou == e.val_miou), key=lambda e: e.val_miou, default=None)
+        return {
+            "study": self.study_name,
+            "run": self.name,
+            "dataset": config.dataset.name,
+            "encoder": config.encoder,
+            "decoder": config.decoder,
+            "weights": config.weights,
+            "seed": config.seed,
+            "state": status.state.value,
+            "epoch": status.epoch,
+            "epochs": config.recipe.epochs,
+            "best_epoch": best.epoch if best else None,
+            "val_pixel_accuracy": best.val_pixel_accuracy if best else None,
+            "val_miou": best.val_miou if best else None,
+            "majority_baseline": status.majority_baseline,
+            "seconds": round(status.seconds, 2),
+            "message": status.message,
+            "path": str(self.path),
+        }
+
+
+class Study:
+    """One study directory."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"Study({str(self.path)!r})"
+
+    def exists(self) -> bool:
+        """Whether this is (still) a study's directory."""
+        return (self.path / "study.json").is_file()
+
+    def create(self, shared: dict[str, Any], split: Split) -> None:
+        """Write the directory of a new study; study.json last, as it makes the study visible."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / "split.json", split.to_json())
+        write_json(self.path / "study.json", shared)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What all its runs share: dataset, fingerprints, recipe, decoder, time of creation.
+
+        Raises:
+            NotFoundError: there is no such study.
+        """
+        value = read_json(self.path / "study.json")
+        if value is None:
+            raise NotFoundError(f"There is no study {self.name!r}.")
+        return value
+
+    @property
+    def created(self) -> float:
+        return float(self.shared["created"])
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe.from_json(self.shared["recipe"])
+
+    @property
+    def decoder(self) -> str:
+        return str(self.shared["decoder"])
+
+    @property
+    def dataset(self) -> DatasetConfig:
+        return DatasetConfig.from_json(self.shared["dataset"])
+
+    @property
+    def split(self) -> Split:
+        value = read_json(self.path / "split.json")
+        if value is None:
+            raise NotFoundError(f"Study {self.name!r} has lost its split.json.")
+        return Split.from_json(value)
+
+    def runs(self) -> list[Run]:
+        """Its runs, in the order they were created."""
+        runs = []
+        for directory in self.path.iterdir() if self.path.is_dir() else ():
+            if directory.name.startswith(".") or not (directory / "status.json").is_file():
+                continue
+            runs.append(Run(directory))
+        return sorted(runs, key=_creation)
+
+
+def _creation(run: Run) -> tuple[float, str]:
+    try:
+        value = read_json(run.path / "status.json") or {}
+    except WorkspaceError:
+        value = {}
+    return float(value.get("created", 0.0)), run.name
+
+
+_Record = TypeVar("_Record", StepRecord, EpochRecord)
+
+
+def _records(kind: type[_Record], rows: list[dict[str, Any]]) -> list[_Record]:
+    names = {field.name for field in fields(kind)}
+    return [kind(**row) for row in rows if set(row) == names]
+
+
+def _parse_epochs(path: Path) -> list[EpochRecord]:
+    latest = {record.epoch: record for record in _records(EpochRecord, read_json_lines(path))}
+    return [latest[epoch] for epoch in sorted(latest)]
+
+
+def _load_evaluation(path: Path) -> Evaluation:
+    with np.load(path, allow_pickle=False) as arrays:
+        return Evaluation(
+            names=arrays["val_names"].tolist(),
+            groups=arrays["val_groups"].tolist(),
+            counts=arrays["val_counts"],
+            epoch=int(arrays["epoch"]),
+        )
+
+
+def _load_config(path: Path) -> RunConfig:
+    value = read_json(path)
+    if value is None:
+        raise NotFoundError(f"{path.parent} is no run: it has no config.json.")
+    return RunConfig.from_json(value)
+
+
+_configs = FileCache(_load_config, entries=4096)
+_epochs = FileCache(_parse_epochs, entries=4096)
+_evaluations = FileCache(_load_evaluation, entries=256)

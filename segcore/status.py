@@ -1,0 +1,107 @@
+"""What a run says of itself, and whether the process that said so still lives."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+import psutil
+
+HEARTBEAT_LIMIT = 180.0
+"""Seconds without a sign of life after which a run on another host counts as interrupted."""
+
+
+class RunState(StrEnum):
+    """Where a run is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    """A person stopped it."""
+    FAILED = "failed"
+    """It met an error."""
+    INTERRUPTED = "interrupted"
+    """Its process died without a word."""
+
+    @property
+    def active(self) -> bool:
+        """Waiting or training."""
+        return self in (RunState.QUEUED, RunState.RUNNING)
+
+    @property
+    def resumable(self) -> bool:
+        """Ended before its last epoch, so that it can go on."""
+        return self in (RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run says of itself in status.json. Times are seconds since 1970."""
+
+    state: RunState
+    created: float
+    queued: float
+    """When it was last put into the queue: the queue's order."""
+    started: float | None = None
+    """When it first began to train."""
+    ended: float | None = None
+    seconds: float = 0.0
+    """Spent training, over all its lives."""
+    host: str | None = None
+    pid: int | None = None
+    pid_started: float | None = None
+    heartbeat: float | None = None
+    phase: str = ""
+    """What it is doing now, in a word or two: "preparing data", "training", "validating"."""
+    epoch: int = 0
+    """Epochs done."""
+    step: int = 0
+    steps: int = 0
+    """All steps from first epoch to last."""
+    eta: float | None = None
+    """Seconds to go."""
+    majority_baseline: float | None = None
+    """Pixel accuracy on the validation images of always answering their most frequent class."""
+    message: str = ""
+    """Why it failed or was stopped."""
+    hint: str = ""
+    """What to do about it."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Status:
+        known = {field.name for field in fields(cls)}
+        values = {key: item for key, item in value.items() if key in known}
+        return cls(**{**values, "state": RunState(values["state"])})
+
+
+def process_identity() -> dict[str, Any]:
+    """The fields of a status that name this process."""
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "pid_started": psutil.Process().create_time(),
+        "heartbeat": time.time(),
+    }
+
+
+def is_alive(status: Status) -> bool:
+    """Whether the process named in a status still lives: same pid and same start, as pids are used again."""
+    if status.pid is None:
+        return False
+    if status.host != socket.gethostname():
+        return status.heartbeat is not None and time.time() - status.heartbeat < HEARTBEAT_LIMIT
+    try:
+        process = psutil.Process(status.pid)
+        return (
+            abs(process.create_time() - (status.pid_started or 0.0)) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except psutil.Error:
+        return False
