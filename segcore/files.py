@@ -79,10 +79,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def append_json_line(path: Path, value: dict[str, Any]) -> None:
-    """Append one JSON line and flush it to the operating system."""
+    """Append one JSON line and flush it to the operating system; a torn line before it is closed first."""
     try:
-        with open(path, "a", encoding="utf-8") as lines:
-            lines.write(json.dumps(value) + "\n")
+        with open(path, "ab+") as lines:
+            if lines.seek(0, os.SEEK_END) > 0:
+                lines.seek(-1, os.SEEK_END)
+                if lines.read(1) != b"\n":
+                    lines.write(b"\n")
+            lines.write(json.dumps(value).encode() + b"\n")
     except OSError as error:
         raise describe_os_error(error, path) from error
 
@@ -90,8 +94,7 @@ def append_json_line(path: Path, value: dict[str, Any]) -> None:
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Return the JSON objects in `path`, one a line; no file means none, a torn line is left out.
 
-    A line can be torn when its writer was killed; a resumed writer then continues on the same line, so
-    torn lines are skipped wherever they stand.
+    A line is torn when its writer was killed, or is just writing it; a resumed writer goes on below it.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")

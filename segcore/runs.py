@@ -145,8 +145,9 @@ class Run:
         append_json_line(self.path / "metrics.jsonl", asdict(record))
 
     def steps(self) -> list[StepRecord]:
-        """The throttled records of training steps."""
-        return _records(StepRecord, read_json_lines(self.path / "steps.jsonl"))
+        """The throttled records of training steps, in order; of steps done again, the later."""
+        latest = {record.step: record for record in _records(StepRecord, read_json_lines(self.path / "steps.jsonl"))}
+        return [latest[step] for step in sorted(latest)]
 
     def append_step(self, record: StepRecord) -> None:
         append_json_line(self.path / "steps.jsonl", asdict(record))

@@ -1,13 +1,26 @@
-"""Train, validation and test images: divided by group, so that no scene stands on two sides."""
+"""Train, validation and test images: divided by group, so that no scene stands on two sides.
+
+Frames of one scene are near-copies of each other; with some in train and some in val every score is
+inflated. So whole groups are dealt out, and among the ways to do it one is sought in which every part
+has its share of the images and of every class.
+"""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from segcore.errors import SplitError
+import numpy as np
+
+from segcore.data.balance import deal
+from segcore.errors import SplitError, nearest
+
+PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -36,9 +49,179 @@ class Split:
         value = [sorted(self.train), sorted(self.val), sorted(self.test)]
         return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
+    def part_of(self) -> dict[str, str]:
+        """Return image name -> "train", "val" or "test"."""
+        return {name: part for part in PARTS for name in getattr(self, part)}
+
     def to_json(self) -> dict[str, Any]:
         return {"train": list(self.train), "val": list(self.val), "test": list(self.test)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Split:
         return cls(tuple(value["train"]), tuple(value["val"]), tuple(value.get("test", ())))
+
+
+def split_by_group(
+    groups: Mapping[str, str],
+    class_pixels: Mapping[str, np.ndarray],
+    *,
+    val: float = 0.2,
+    test: float = 0.0,
+    seed: int = 0,
+) -> Split:
+    """Divide images by group, the parts as alike in size and classes as the groups allow.
+
+    The same input always gives the same split. Where several splits are about equally balanced, `seed`
+    decides between them; where one is clearly best, every seed finds it.
+
+    Args:
+        groups: image name -> the name of its group.
+        class_pixels: image name -> pixels of each class, integers of shape (C,).
+        val: share of the images for validation, above 0.
+        test: share of the images for test; 0 for no test part.
+        seed: of the search.
+
+    Raises:
+        SplitError: shares that leave nothing to train on, or fewer groups than parts.
+    """
+    shares = _shares(val, test)
+    names = sorted(groups)
+    group_names = sorted(set(groups.values()))
+    if len(group_names) < len(shares):
+        raise SplitError(_too_few(len(names), len(group_names), len(shares)), field="val")
+    index = {group: position for position, group in enumerate(group_names)}
+    rows = np.array([index[groups[name]] for name in names])
+    columns = np.array([class_pixels[name] for name in names], dtype=np.float64).reshape(len(names), -1)
+    amounts = np.zeros((len(group_names), columns.shape[1] + 1))
+    np.add.at(amounts[:, 0], rows, 1.0)
+    np.add.at(amounts[:, 1:], rows, columns)
+    part_of_group = deal(amounts, np.array(shares), seed)
+    lists: list[list[str]] = [[], [], []]
+    for name, row in zip(names, rows, strict=True):
+        lists[part_of_group[row]].append(name)
+    return Split(*(tuple(part) for part in lists))
+
+
+def _shares(val: float, test: float) -> list[float]:
+    """Return the shares of train, val and, where there is one, test."""
+    for field, share, allowed in (("val", val, 0 < val < 1), ("test", test, 0 <= test < 1)):
+        if not allowed:
+            least = "above 0" if field == "val" else "0 or more"
+            raise SplitError(f"The {field} share is {share:g}; it must be {least} and below 1.", field=field)
+    if val + test >= 1:
+        raise SplitError(
+            f"A val share of {val:g} and a test share of {test:g} leave no images to train on.", field="val"
+        )
+    return [1 - val - test, val, test] if test else [1 - val, val]
+
+
+def _too_few(images: int, groups: int, parts: int) -> str:
+    wanted = "train and val" if parts == 2 else "train, val and test"
+    found = f"{images} image{'s' if images != 1 else ''} in {groups} group{'s' if groups != 1 else ''}"
+    way_out = "add images" if images < parts else "give a finer grouping, add images of another scene"
+    without_test = " ask for no test part," if parts == 3 and groups >= 2 else ""
+    return (
+        f"There are {found}, but {wanted} need a group each. To go on,{without_test} {way_out}, or give the split "
+        "yourself as lists of names."
+    )
+
+
+def groups_across_parts(split: Split, groups: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the groups that stand in more than one part: near-copies of training images are then judged."""
+    seen: dict[str, set[str]] = {}
+    for name, part in split.part_of().items():
+        if name in groups:
+            seen.setdefault(groups[name], set()).add(part)
+    return tuple(sorted(group for group, parts in seen.items() if len(parts) > 1))
+
+
+# Splits given by the user -----------------------------------------------------------------------------
+
+_PART_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def read_split_file(path: Path | str, names: Iterable[str]) -> Split:
+    """Read a split that was made elsewhere.
+
+    Three forms are understood: JSON `{"train": [...], "val": [...], "test": [...]}`; a CSV with one
+    `name,part` a line (a header is allowed); a folder with `train.txt`, `val.txt` and perhaps
+    `test.txt`, one name a line. A name may carry a folder and a suffix, as `images/tile1_001.jpg`. Images
+    that stand in no list are in no part.
+
+    Args:
+        path: file or folder.
+        names: the names (stems) of the dataset's images.
+
+    Raises:
+        SplitError: missing or not understood, or a name that is not in the dataset.
+    """
+    path = Path(path)
+    known = set(names)
+    try:
+        lists = _read_folder(path) if path.is_dir() else _read_lists(path)
+    except FileNotFoundError as error:
+        raise SplitError(f"There is no split file {path}.", field="split_file") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SplitError(f"The split file {path} cannot be read: {error}.", field="split_file") from error
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for part, entries in lists.items():
+        target = _PART_NAMES.get(part.strip().lower())
+        if target is None:
+            raise SplitError(f"{path}: {part!r} is no part; the parts are train, val and test.", field="split_file")
+        parts[target] += [_known_name(entry, known, path) for entry in entries]
+    try:
+        return Split(*(tuple(parts[part]) for part in PARTS))
+    except SplitError as error:
+        raise SplitError(f"{path}: {error}", field="split_file") from error
+
+
+def _known_name(entry: str, known: set[str], path: Path) -> str:
+    entry = entry.strip()
+    file = PurePosixPath(entry.replace("\\", "/"))
+    for candidate in (entry, file.name, file.stem):
+        if candidate in known:
+            return candidate
+    raise SplitError(f"{path}: the dataset has no image {entry!r}.{nearest(file.stem, known)}", field="split_file")
+
+
+def _read_folder(path: Path) -> dict[str, list[str]]:
+    files = {file.stem: file for file in sorted(path.glob("*.txt")) if file.stem.lower() in _PART_NAMES}
+    if not files:
+        raise SplitError(f"{path} holds no train.txt and val.txt.", field="split_file")
+    return {
+        part: [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        for part, file in files.items()
+    }
+
+
+def _read_lists(path: Path) -> dict[str, list[str]]:
+    text = path.read_text(encoding="utf-8-sig")
+    if text.lstrip().startswith(("{", "[")):
+        return _parse_json(text, path)
+    lists: dict[str, list[str]] = {}
+    rows = [row for row in csv.reader(text.splitlines(), skipinitialspace=True) if any(cell.strip() for cell in row)]
+    for number, row in enumerate(rows):
+        if number == 0 and [cell.strip().lower() for cell in row[:2]] in (["name", "part"], ["name", "split"]):
+            continue
+        if len(row) < 2:
+            raise SplitError(
+                f"{path}: {','.join(row)!r} is not 'name,part'. Give a CSV of name,part, a JSON object of lists, or "
+                "a folder with train.txt and val.txt.",
+                field="split_file",
+            )
+        lists.setdefault(row[1].strip(), []).append(row[0])
+    return lists
+
+
+def _parse_json(text: str, path: Path) -> dict[str, list[str]]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise SplitError(f"{path} is no valid JSON: {error}.", field="split_file") from error
+    if not isinstance(value, dict) or not all(
+        isinstance(entries, list) and all(isinstance(entry, str) for entry in entries) for entries in value.values()
+    ):
+        raise SplitError(
+            f'{path} must hold lists of names: {{"train": [...], "val": [...], "test": [...]}}.', field="split_file"
+        )
+    return value

@@ -1,0 +1,64 @@
+"""Architectures: what one or two backbones are made of and what they cost."""
+
+import streamlit as st
+
+from segcore.models import catalog
+from segcore.ui import architectures_view as view
+from segcore.ui import components
+from segcore.ui.state import Key, Param, choose
+
+components.heading("Architectures", "What is inside a backbone, and what does it cost?")
+
+first_place, second_place = st.columns(2)
+with first_place:
+    first = view.choose_backbone(
+        Param.BACKBONE,
+        Key.NETWORK_BACKBONE,
+        "Backbone",
+        default=next(iter(catalog.BACKBONES)),
+        help="The part that turns an image into features. Choose one, or type the name of any timm model.",
+    )
+with second_place:
+    second = view.choose_backbone(
+        Param.AGAINST,
+        Key.NETWORK_AGAINST,
+        "Compare with",
+        default=None,
+        help="A second backbone to stand beside the first. Leave it empty to look at one.",
+    )
+left, right = st.columns(2)
+with left:
+    decoder = choose(
+        Param.DECODER,
+        "Decoder",
+        list(catalog.DECODERS),
+        default="unet",
+        format_func=lambda name: catalog.DECODERS[name].title,
+        help="The part that turns the backbone's features into a mask.",
+    )
+with right:
+    size = st.selectbox(
+        "Image size in pixels",
+        view.SIZES,
+        index=view.SIZES.index(256),
+        key=Key.NETWORK_SIZE,
+        help="Side of the square image. The cost grows with its area; the number of parameters does not.",
+        persist_state="session",
+    )
+
+networks = []
+for name, place in ((first, first_place), (second, second_place)):
+    if name:
+        with place:
+            found = view.try_describe(name, decoder or "unet", size)
+        if found is not None:
+            networks.append((name, view.title_of(found), found))
+if not networks:
+    st.info("Choose a backbone above to see what it is made of.")
+    st.stop()
+
+view.draw_costs([(title, found) for _, title, found in networks])
+for place, (column, (name, title, found)) in enumerate(zip(st.columns(len(networks)), networks, strict=True)):
+    with column:
+        view.draw_network(name, title, found, place)
+view.draw_decoder(decoder or "unet")

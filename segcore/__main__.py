@@ -1,0 +1,91 @@
+"""The command line: `python -m segcore`, or `segcore` where the package is installed.
+
+Exit codes: 0 done; 1 a run failed or could not be started; 2 bad input, said in one line on standard error;
+130 ended by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from segcore.cli import datasets, networks, runs, studies
+from segcore.errors import LaunchError, SegcoreError, TrainingError
+
+FLAGS = {
+    "batch_size": "--batch-size",
+    "classes": "--classes",
+    "dataset": "--dataset",
+    "decoder": "--decoder",
+    "encoders": "--backbones",
+    "epochs": "--epochs",
+    "group_regex": "--group-regex",
+    "ignore": "--ignore",
+    "image_size": "--image-size",
+    "out": "--out",
+    "recipe": "--recipe",
+    "seeds": "--seeds",
+    "split": "--split-file",
+    "weights": "--weights",
+}
+"""The flag behind a field that an error blames."""
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Which backbone should segment your aerial images, on your hardware, and how sure can you be?",
+)
+app.command("demo")(studies.demo)
+app.add_typer(datasets.app, name="dataset")
+app.add_typer(studies.app, name="study")
+app.command("runs")(runs.list_runs)
+app.add_typer(runs.app, name="run")
+app.command("summary")(networks.summary)
+app.command("predict")(networks.predict)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command and return its exit code.
+
+    Args:
+        arguments: the words after the command's name; by default those this process was started with.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    name = "python -m segcore" if Path(sys.argv[0]).name == "__main__.py" else "segcore"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text in the terminal's encoding
+    try:
+        return app(args=list(words) or ["--help"], prog_name=name, standalone_mode=False) or 0
+    except SegcoreError as error:
+        print(f"Error: {describe(error, words)}", file=sys.stderr)
+        return 1 if isinstance(error, (LaunchError, TrainingError)) else 2
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else name
+        message = one_line(error.format_message()).rstrip(".?")
+        print(f"Error: {message}. See '{command} --help'.", file=sys.stderr)
+        return 2
+    except typer.Abort:
+        return 130
+
+
+def describe(error: SegcoreError, words: Sequence[str]) -> str:
+    """Return an error's message in one line, with the flag that caused it if that is among the `words` given."""
+    flag = FLAGS.get((error.field or "").split(".")[0])
+    message = one_line(str(error))
+    if flag is None or not any(word.split("=")[0] == flag for word in words):
+        return message
+    return f"{flag}: {message.removeprefix(f'{error.field}: ')}"
+
+
+def one_line(text: str) -> str:
+    """Return `text` with its line breaks turned into blanks."""
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,245 @@
+"""One dataset of a workspace: its pairs, what is known of them, its split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segcore.config import DatasetConfig
+from segcore.data.building import exclusive
+from segcore.data.classes import ClassTable
+from segcore.data.pairing import Pair
+from segcore.data.readers import read_image, read_mask, resize_labels
+from segcore.data.report import CheckReport, ImageFacts
+from segcore.data.splits import Split, split_by_group
+from segcore.data.state import DatasetState, examine, list_sources, read_state, write_state
+from segcore.errors import DatasetError, NotFoundError, SplitError, nearest
+from segcore.files import read_json, write_json
+from segcore.progress import Progress, silent
+
+
+class Dataset:
+    """One dataset's directory. Cheap to make; every property reads the files as they are now."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.path)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Dataset) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def exists(self) -> bool:
+        """Whether this is (still) a dataset's directory."""
+        return (self.path / "dataset.json").is_file()
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def _state(self) -> DatasetState:
+        return read_state(self.path / "dataset.json")
+
+    @property
+    def config(self) -> DatasetConfig:
+        """Where the files are and how they are read; paths are absolute.
+
+        Raises:
+            NotFoundError: there is no such dataset (any more).
+        """
+        return self._state.config
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the usable files' bytes and the class table; the same wherever the files are."""
+        return self._state.fingerprint
+
+    @property
+    def report(self) -> CheckReport:
+        """What the last check found."""
+        return self._state.report
+
+    @property
+    def facts(self) -> tuple[ImageFacts, ...]:
+        """What is known of each usable pair, sorted by name."""
+        return self._state.facts
+
+    @property
+    def table(self) -> ClassTable:
+        return self._state.table
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The usable pairs, sorted by name."""
+        return self._state.pairs
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the usable pairs, sorted."""
+        return [fact.name for fact in self.facts]
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Image name -> the group it belongs to."""
+        return {fact.name: fact.group for fact in self.facts}
+
+    def image_facts(self, name: str) -> ImageFacts:
+        """Return what is known of one pair.
+
+        Raises:
+            NotFoundError: there is no usable pair of that name.
+        """
+        facts = self._state.by_name.get(name)
+        if facts is None:
+            raise NotFoundError(
+                f"Dataset {self.name!r} has no image {name!r}.{nearest(name, self.names)}", field="image"
+            )
+        return facts
+
+    def pair(self, name: str) -> Pair:
+        """Return one pair.
+
+        Raises:
+            NotFoundError: there is no usable pair of that name.
+        """
+        facts, config = self.image_facts(name), self.config
+        return Pair(name, config.images / facts.image, config.masks / facts.mask, facts.group)
+
+    def class_pixels(self, name: str) -> np.ndarray:
+        """Return the pixels of each trained class in one image: int64 of shape (C,)."""
+        return np.array(self.image_facts(name).class_pixels, dtype=np.int64)
+
+    def read(self, name: str, *, max_side: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return one image with its mask: HWC uint8 RGB, and training labels, HW uint8, 255 where ignored.
+
+        Args:
+            name: of the pair.
+            max_side: shrink both so that the longer side has at most this many pixels.
+
+        Raises:
+            NotFoundError: there is no usable pair of that name.
+            ImageReadError: a file is gone or damaged.
+        """
+        pair = self.pair(name)
+        image = read_image(pair.image, max_side=max_side)
+        labels, _ = read_mask(pair.mask, self.table, reading=self.report.mask_reading)
+        height, width = image.shape[:2]
+        return image, labels if labels.shape == (height, width) else resize_labels(labels, width, height)
+
+    # Split -----------------------------------------------------------------------------------------
+
+    @property
+    def split(self) -> Split | None:
+        """The split that new studies take, or None."""
+        value = read_json(self.path / "split.json")
+        return None if value is None else Split.from_json(value)
+
+    def set_split(self, split: Split) -> None:
+        """Keep `split` for studies to come; those launched keep theirs. Images in no part are not used.
+
+        Raises:
+            SplitError: it names images that the dataset does not have.
+        """
+        check_names(split, self.groups)
+        write_json(self.path / "split.json", split.to_json())
+
+    def make_split(self, val: float = 0.2, test: float = 0.0, seed: int = 0) -> Split:
+        """Divide the images by group, balanced as `split_by_group` says, and keep that split.
+
+        Raises:
+            SplitError: there are too few groups.
+        """
+        split = auto_split(self.facts, val, test, seed)
+        self.set_split(split)
+        return split
+
+    # Source ----------------------------------------------------------------------------------------
+
+    def changed(self) -> bool:
+        """Whether the source files are others than when they were checked, told by names, sizes and times."""
+        try:
+            return list_sources(self.config) != self._state.sources
+        except DatasetError:  # a folder is gone
+            return True
+
+    def refresh(self, progress: Progress = silent) -> Dataset:
+        """Check the files again where they changed, and return this dataset as it is now.
+
+        Images that are gone leave the split; new ones join the part in which their group is, else train. A
+        split that loses its train or val images that way is dropped.
+
+        Raises:
+            DatasetError: the files cannot be used any more; the dataset stays as it was.
+        """
+        with exclusive(self.lock_path, progress):
+            if self.changed():
+                split = self.split
+                groups = self.groups
+                state = examine(self.config, progress)
+                write_state(self.path, state)
+                new_groups = {fact.name: fact.group for fact in state.facts}
+                if split is not None and new_groups != groups:
+                    self._carry_over(split, new_groups)
+        return self
+
+    def _carry_over(self, split: Split, groups: Mapping[str, str]) -> None:
+        parts = split.part_of()
+        part_of_group = {groups[name]: part for name, part in parts.items() if name in groups}
+        new = {name: parts.get(name, part_of_group.get(group, "train")) for name, group in groups.items()}
+        lists = [tuple(name for name, part in new.items() if part == wanted) for wanted in ("train", "val", "test")]
+        if lists[0] and lists[1]:
+            self.set_split(Split(*lists))
+        else:
+            (self.path / "split.json").unlink(missing_ok=True)
+
+    @property
+    def prepared_directory(self) -> Path:
+        """Where decoded caches are kept; may be deleted at any time nothing trains."""
+        return self.path / "prepared"
+
+    @property
+    def lock_path(self) -> Path:
+        """Held while the dataset is checked again, prepared or removed."""
+        return self.path / ".lock"
+
+    def summary(self) -> dict[str, Any]:
+        """The dataset as one flat, JSON-ready row: what listings print."""
+        report, split, config = self.report, self.split, self.config
+        return {
+            "dataset": self.name,
+            "images": report.images,
+            "usable": report.usable,
+            "excluded": report.excluded,
+            "groups": report.groups,
+            "classes": len(config.trained_classes),
+            "train": len(split.train) if split else 0,
+            "val": len(split.val) if split else 0,
+            "test": len(split.test) if split else 0,
+            "synthetic": config.synthetic,
+            "fingerprint": self.fingerprint,
+            "source": str(config.images),
+            "path": str(self.path),
+        }
+
+
+def auto_split(facts: Sequence[ImageFacts], val: float, test: float, seed: int) -> Split:
+    """Divide images by group, balanced as `split_by_group` says."""
+    groups = {fact.name: fact.group for fact in facts}
+    pixels = {fact.name: np.array(fact.class_pixels, dtype=np.int64) for fact in facts}
+    return split_by_group(groups, pixels, val=val, test=test, seed=seed)
+
+
+def check_names(split: Split, known: Mapping[str, str]) -> None:
+    """Raise `SplitError` where a split names an image that is not known."""
+    for name in split.part_of():
+        if name not in known:
+            raise SplitError(f"The dataset has no image {name!r}.{nearest(name, known)}", field="split")

@@ -1,0 +1,215 @@
+"""Which mask belongs to which image: by file stem, never by listing order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from segcore.errors import DatasetError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+MAX_NAME_BYTES = 200
+"""Names of images become parts of file names (previews), which most file systems limit to 255 bytes."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask."""
+
+    name: str
+    """The stem, unique in its dataset; with its folders before it where another folder has the same stem."""
+    image: Path
+    mask: Path
+    group: str
+    """Its scene: images of one group are never divided between train, val and test."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The pairs of two folders, sorted by name, and what could not be paired."""
+
+    pairs: tuple[Pair, ...]
+    images: int
+    """How many image files were found, paired or not."""
+    images_without_mask: tuple[Path, ...] = ()
+    masks_without_image: tuple[Path, ...] = ()
+    duplicates: tuple[Path, ...] = ()
+    """Files that share their stem with another of their kind, so that it is open which belongs to which."""
+    unusable_names: tuple[Path, ...] = ()
+    """Files whose names are longer than 200 bytes, no valid text, or hold control characters."""
+    ungrouped: tuple[str, ...] = ()
+    """Names that the regular expression does not match; each is a group of its own."""
+
+
+def pair_files(images: Path, masks: Path, *, group_regex: str | None = None, group_by_folder: bool = False) -> Pairing:
+    """Pair the images under one folder with the masks under another.
+
+    Sub-folders are searched; hidden files are left out. Where a stem stands in several sub-folders, the
+    folders must be the same on both sides (`flight1/0001.jpg` with `flight1/0001.png`) and become part of the name
+    (`flight1__0001`).
+
+    Args:
+        images: folder of the images.
+        masks: folder of the masks.
+        group_regex: searched in the stem; its first group, or the whole match, names the image's group.
+        group_by_folder: the image's folder below `images` names its group.
+
+    Raises:
+        DatasetError: a folder is missing or holds no images, nothing pairs, or `group_regex` matches no stem.
+    """
+    image_files, mask_files = _find_files(images, masks)
+    unusable = [file for file in (*image_files, *mask_files) if not _usable_name(file)]
+    image_of, image_duplicates = _by_key(images, (file for file in image_files if _usable_name(file)))
+    mask_of, mask_duplicates = _by_key(masks, (file for file in mask_files if _usable_name(file)))
+    matched, ambiguous = _match(image_of, mask_of)
+    names = _unique_names(list(matched), image_of)
+    pairs, ungrouped = [], []
+    for key, mask_key in matched.items():
+        group = _group(image_of[key], images, group_regex, group_by_folder)
+        if group is None:
+            ungrouped.append(names[key])
+        pairs.append(Pair(names[key], image_of[key], mask_of[mask_key], names[key] if group is None else group))
+    _check_pairs(pairs, ungrouped, image_of, mask_of, group_regex)
+    lone_images = {file for key, file in image_of.items() if key not in matched} - ambiguous
+    lone_masks = set(mask_of.values()) - {pair.mask for pair in pairs} - ambiguous
+    return Pairing(
+        pairs=tuple(sorted(pairs, key=lambda pair: pair.name)),
+        images=len(image_files),
+        images_without_mask=tuple(sorted(lone_images)),
+        masks_without_image=tuple(sorted(lone_masks)),
+        duplicates=tuple(sorted({*image_duplicates, *mask_duplicates, *ambiguous})),
+        unusable_names=tuple(unusable),
+        ungrouped=tuple(sorted(ungrouped)) if group_regex else (),
+    )
+
+
+def _find_files(images: Path, masks: Path) -> tuple[list[Path], list[Path]]:
+    for field, folder in (("images", images), ("masks", masks)):
+        if not folder.is_dir():
+            problem = "is a file, not a folder" if folder.exists() else "does not exist"
+            raise DatasetError(f"The {field} folder {folder} {problem}.", field=field)
+    if images.resolve() == masks.resolve():
+        raise DatasetError(f"Images and masks must be two folders, both are {images}.", field="masks")
+    found = []
+    for field, folder, other in (("images", images, masks), ("masks", masks, images)):
+        files = list_files(folder, other)
+        if not files:
+            raise DatasetError(
+                f"The {field} folder {folder} holds no image files; looked for {', '.join(sorted(SUFFIXES))}.",
+                field=field,
+            )
+        found.append(files)
+    return found[0], found[1]
+
+
+def list_files(folder: Path, without: Path) -> list[Path]:
+    """Return the image files under `folder`, sorted, leaving out hidden ones and the folder `without`.
+
+    Raises:
+        DatasetError: a folder may not be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DatasetError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
+
+    skipped = without.resolve()
+    files: list[Path] = []
+    for directory, folders, names in os.walk(folder, onerror=refuse):
+        here = Path(directory)
+        folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != skipped]
+        files += [here / name for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
+    return sorted(files)
+
+
+def _usable_name(file: Path) -> bool:
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8
+        return False
+    return len(file.stem.encode()) <= MAX_NAME_BYTES and all(
+        unicodedata.category(character) != "Cc" for character in str(file)
+    )
+
+
+Key = tuple[str, ...]
+"""Folders below the root and stem, in one Unicode form: systems store 'ü' in two."""
+
+
+def _by_key(root: Path, files: Iterable[Path]) -> tuple[dict[Key, Path], list[Path]]:
+    """Return the files by key; those whose key is not theirs alone apart."""
+    found: dict[Key, list[Path]] = defaultdict(list)
+    for file in files:
+        relative = file.relative_to(root).with_suffix("")
+        found[tuple(unicodedata.normalize("NFC", part) for part in relative.parts)].append(file)
+    single = {key: same[0] for key, same in found.items() if len(same) == 1}
+    return single, [file for same in found.values() if len(same) > 1 for file in same]
+
+
+def _match(image_of: dict[Key, Path], mask_of: dict[Key, Path]) -> tuple[dict[Key, Key], set[Path]]:
+    """Return image key -> mask key, and the files whose stem has several candidates and no folder tells."""
+    by_stem: dict[str, tuple[list[Key], list[Key]]] = defaultdict(lambda: ([], []))
+    for side, keys in enumerate((image_of, mask_of)):
+        for key in keys:
+            by_stem[key[-1]][side].append(key)
+    matched: dict[Key, Key] = {}
+    ambiguous: set[Path] = set()
+    for image_keys, mask_keys in by_stem.values():
+        if len(image_keys) == len(mask_keys) == 1:
+            matched[image_keys[0]] = mask_keys[0]
+            continue
+        same = set(image_keys) & set(mask_keys)
+        matched.update({key: key for key in same})
+        if image_keys and mask_keys:
+            ambiguous.update(image_of[key] for key in image_keys if key not in same)
+            ambiguous.update(mask_of[key] for key in mask_keys if key not in same)
+    return matched, ambiguous
+
+
+def _unique_names(keys: list[Key], image_of: dict[Key, Path]) -> dict[Key, str]:
+    """Name each pair by its stem; where a stem stands in several folders, by folders and stem."""
+    stems = Counter(key[-1] for key in image_of)
+    taken = set(stems)
+    names = {}
+    for key in sorted(keys):
+        name = key[-1]
+        if stems[name] > 1:
+            name = "__".join(key)
+            if name in taken or len(name.encode()) > MAX_NAME_BYTES:
+                name = f"{hashlib.sha256('/'.join(key).encode()).hexdigest()[:8]}__{key[-1]}"
+            taken.add(name)
+        names[key] = name
+    return names
+
+
+def _group(image: Path, root: Path, regex: str | None, by_folder: bool) -> str | None:
+    """Return the group of an image; None where nothing names one."""
+    if by_folder:
+        return unicodedata.normalize("NFC", image.relative_to(root).parent.as_posix())
+    match = re.search(regex, unicodedata.normalize("NFC", image.stem)) if regex else None
+    if match is None:
+        return None
+    return match.group(1) if match.re.groups else match.group()
+
+
+def _check_pairs(
+    pairs: list[Pair], ungrouped: list[str], image_of: dict[Key, Path], mask_of: dict[Key, Path], regex: str | None
+) -> None:
+    if not pairs:
+        examples = [next((file.name for file in files.values()), "none usable") for files in (image_of, mask_of)]
+        raise DatasetError(
+            f"No image has a mask: {len(image_of)} images (e.g. {examples[0]}) and {len(mask_of)} masks (e.g. "
+            f"{examples[1]}) share no stem. Give each mask the name of its image, up to the suffix.",
+            field="masks",
+        )
+    if regex and len(ungrouped) == len(pairs):
+        raise DatasetError(
+            f"The regular expression {regex!r} matches no image name, e.g. not {pairs[0].image.stem!r}. Correct "
+            "it, or give none to make every image a group of its own.",
+            field="group_regex",
+        )

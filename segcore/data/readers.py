@@ -1,0 +1,264 @@
+"""Image and mask files: decoding them, whatever they are, into arrays of one kind.
+
+Files are decoded by Pillow, which says when a file is cut off (OpenCV fills the rest with grey and goes
+on). An orientation noted in EXIF is ignored in images and masks alike: both are read as their pixels are stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from segcore.config import IGNORE_INDEX
+from segcore.data.classes import ClassTable, Color
+from segcore.errors import ImageReadError
+
+Reading = Literal["colors", "index"]
+"""What the values of a mask are: colours of the class table, or rows of it."""
+
+
+def image_size(path: Path, *, data: bytes | None = None) -> tuple[int, int]:
+    """Return (width, height) as stored, from the file's header alone.
+
+    Raises:
+        ImageReadError: missing, or no image.
+    """
+    with _opened(path, data) as image:
+        return image.size
+
+
+def read_image(path: Path, *, max_side: int | None = None, data: bytes | None = None) -> np.ndarray:
+    """Read an image as HWC uint8 RGB, 0-255.
+
+    Grey becomes RGB, alpha is dropped, 16 bits are scaled linearly to 8.
+
+    Args:
+        path: the file.
+        max_side: shrink, by area, so that the longer side has at most this many pixels; much larger JPEGs
+            are decoded at a half, a quarter or an eighth, which is several times as fast.
+        data: what the file holds, where it has been read already.
+
+    Raises:
+        ImageReadError: missing, unreadable, cut off, or of a kind that holds no picture.
+    """
+    with _opened(path, data) as image:
+        if max_side is None or max(image.size) <= max_side:
+            return _to_rgb(image, path)
+        scale = max_side / max(image.size)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        rgb = _to_rgb(image, path, least=(width, height))
+    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def read_square(path: Path, side: int, *, data: bytes | None = None) -> np.ndarray:
+    """Read an image resized to `side` x `side`: HWC uint8 RGB. By area, or linearly where it is enlarged.
+
+    Raises:
+        ImageReadError: as of `read_image`.
+    """
+    with _opened(path, data) as image:
+        rgb = _to_rgb(image, path, least=(side, side))
+    shrinks = min(rgb.shape[:2]) >= side
+    return cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _to_rgb(image: Image.Image, path: Path, *, least: tuple[int, int] | None = None) -> np.ndarray:
+    """Return the pixels as HWC uint8; a JPEG perhaps at a fraction of its size that is `least` or more."""
+    if least is not None:
+        image.draft("RGB", least)
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.uint32)
+        return np.repeat(((grey + 128) // 257).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise ImageReadError(
+            f"{path} holds {'floating point' if image.mode == 'F' else '32-bit'} values; expected an image of 8 or 16 "
+            "bits a channel. Convert it."
+        )
+    return np.asarray(image.convert("RGB"))
+
+
+def resize_labels(labels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resize labels, HW uint8, taking for each new pixel the one old pixel at its centre; nothing is blended."""
+    return cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+# Masks ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RawMask:
+    """A mask as its file holds it, before it is known what its values mean.
+
+    A mask in RGB colours has `rgb`, HWC uint8. Any other has `values`, HW uint8 or uint16, and `palette`,
+    (256, 3) uint8, the colour that each value has on screen; of single-channel files that is a grey.
+    """
+
+    rgb: np.ndarray | None = None
+    values: np.ndarray | None = None
+    palette: np.ndarray | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        pixels = self.rgb if self.rgb is not None else self.values
+        assert pixels is not None
+        return pixels.shape[1], pixels.shape[0]
+
+    def known(self, table: ClassTable) -> dict[Reading, int]:
+        """Return for each way to read the mask how many pixels then have a class of the table.
+
+        The ignore value 255 of index masks is no evidence: it counts for neither.
+        """
+        if self.values is None or self.palette is None:
+            return {"colors": 1, "index": 0}  # three different channels are nothing but a colour
+        counts = np.bincount(self.values.ravel(), minlength=256)[:256]
+        _, is_color = table.color_labels(self.palette)
+        return {"colors": int(counts[is_color].sum()), "index": int(counts[: len(table.classes)].sum())}
+
+    def labels(self, table: ClassTable, reading: Reading) -> tuple[np.ndarray, Counter[Color] | Counter[int]]:
+        """Return (labels HW uint8, pixels of each unknown colour or value); see `ClassTable`."""
+        if self.values is None or self.palette is None:
+            assert self.rgb is not None
+            return table.colors_to_labels(self.rgb)
+        if reading == "index":
+            return table.indices_to_labels(self.values)
+        wide = np.minimum(self.values, 256)
+        label_of, is_color = table.color_labels(self.palette)
+        counts = np.bincount(wide.ravel(), minlength=257)
+        unknown: Counter[Color] = Counter()
+        for value in np.flatnonzero((counts[:256] > 0) & ~is_color):
+            red, green, blue = (int(part) for part in self.palette[value])
+            unknown[red, green, blue] += int(counts[value])
+        if counts[256]:  # a 16-bit grey beyond 255 is no colour of 8 bits; shown as white
+            unknown[255, 255, 255] += int(counts[256])
+        return np.append(label_of, np.uint8(IGNORE_INDEX))[wide], unknown
+
+
+def choose_reading(known: dict[Reading, int]) -> Reading:
+    """Return the reading under which more pixels have a class; colours where both have as many."""
+    return "index" if known["index"] > known["colors"] else "colors"
+
+
+def read_mask(
+    path: Path, table: ClassTable, *, reading: Reading | None = None
+) -> tuple[np.ndarray, Counter[Color] | Counter[int]]:
+    """Read a mask as training labels.
+
+    RGB masks are colours of the table. Palette and single-channel masks (an RGB file whose channels
+    are all equal counts as one) may be colours or rows of the table; without `reading` that meaning is taken
+    under which more pixels have a class. One mask of a single value can be ambiguous: a `Dataset` decides over all
+    its masks together and hands the result in.
+
+    Returns:
+        labels, HW uint8: 0 .. C-1, 255 where ignored or unknown; and the pixels of each unknown colour
+        (as (r, g, b)) or value.
+
+    Raises:
+        ImageReadError: missing, unreadable or cut off.
+    """
+    mask = read_raw_mask(path)
+    return mask.labels(table, reading or choose_reading(mask.known(table)))
+
+
+def read_raw_mask(path: Path, *, data: bytes | None = None) -> RawMask:
+    """Read a mask's values as they are stored; `data` is what the file holds, where it has been read already.
+
+    Raises:
+        ImageReadError: missing, unreadable or cut off.
+    """
+    with _opened(path, data) as image:
+        if image.mode == "P":
+            return RawMask(values=np.asarray(image), palette=_palette(image))
+        if image.mode == "1":
+            values = np.asarray(image).astype(np.uint8)
+            grey = np.where(np.arange(256) == 0, 0, 255).astype(np.uint8)  # its 1 is white on screen
+            return RawMask(values=values, palette=np.repeat(grey[:, None], 3, axis=1))
+        if image.mode.startswith("I;16"):
+            return RawMask(values=np.asarray(image).astype(np.uint16), palette=_GREYS)
+        if image.mode in ("L", "LA"):
+            return RawMask(values=np.asarray(image.getchannel(0)), palette=_GREYS)
+        rgb = _to_rgb(image, path)
+    if _is_grey(rgb):
+        return RawMask(values=np.ascontiguousarray(rgb[..., 0]), palette=_GREYS)
+    return RawMask(rgb=rgb)
+
+
+_GREYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+
+
+def _palette(image: Image.Image) -> np.ndarray:
+    colors = np.zeros((256, 3), np.uint8)
+    stored = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)[:256]
+    colors[: len(stored)] = stored
+    return colors
+
+
+def _is_grey(rgb: np.ndarray) -> bool:
+    """Whether all channels are equal; told from a few pixels where they are not."""
+    return all(
+        bool((part[..., 0] == part[..., 1]).all() and (part[..., 1] == part[..., 2]).all())
+        for part in (rgb[::37, ::37], rgb)
+    )
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        ImageReadError: missing, or not allowed to be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageReadError(
+            f"{path} cannot be read ({error.strerror}). Put it back, allow reading it, or remove it."
+        ) from error
+
+
+def pair_digest(image: bytes, mask: bytes) -> str:
+    """Return a hash of the bytes of an image file and its mask file."""
+    return hashlib.sha256(hashlib.sha256(image).digest() + hashlib.sha256(mask).digest()).hexdigest()
+
+
+@contextmanager
+def _opened(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
+    """Open an image; whatever goes wrong with it inside the `with` becomes an `ImageReadError`."""
+    try:
+        with Image.open(path if data is None else io.BytesIO(data)) as image:
+            yield image
+    except FileNotFoundError as error:
+        raise ImageReadError(f"{path} is not there (any more).") from error
+    except UnidentifiedImageError as error:
+        raise ImageReadError(_not_an_image(path, data)) from error
+    except Image.DecompressionBombError as error:
+        raise ImageReadError(
+            f"{path} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels. Cut it into tiles."
+        ) from error
+    except MemoryError as error:
+        raise ImageReadError(f"{path} does not fit into memory. Cut it into tiles.") from error
+    # What Pillow's decoders raise on damaged files.
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
+        raise ImageReadError(
+            f"{path} is damaged or cut off ({error}). Copy it again from its source, or remove it."
+        ) from error
+
+
+def _not_an_image(path: Path, data: bytes | None) -> str:
+    """Say what a file is that no decoder knows."""
+    start = path.read_bytes()[:40] if data is None else data[:40]
+    if not start:
+        return f"{path} is empty (0 bytes). Copy it again from its source, or remove it."
+    if start.startswith(b"version https://git-lfs"):
+        return f"{path} is a pointer of Git LFS, not the image itself. Run `git lfs pull` where it came from."
+    return f"{path} is no image that can be read; expected PNG, JPEG, TIFF, WebP or BMP. Convert or remove it."

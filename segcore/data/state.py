@@ -1,0 +1,142 @@
+"""What is kept about a dataset, how a check fills it, and how it is written and read."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from segcore.config import DatasetConfig
+from segcore.data.checks import check_dataset
+from segcore.data.classes import ClassTable
+from segcore.data.pairing import Pair, list_files
+from segcore.data.report import CheckReport, ImageFacts
+from segcore.errors import ClassTableError, DatasetError, NotFoundError
+from segcore.files import FileCache, read_json, write_json
+from segcore.progress import Progress
+
+
+@dataclass(frozen=True)
+class DatasetState:
+    """What dataset.json holds."""
+
+    config: DatasetConfig
+    fingerprint: str
+    report: CheckReport
+    facts: tuple[ImageFacts, ...]
+    sources: dict[str, dict[str, list[int]]]
+    """For images and masks: path below the folder -> [bytes, time of change in ns], of every file there was."""
+
+    @cached_property
+    def table(self) -> ClassTable:
+        return ClassTable(self.config.classes)
+
+    @cached_property
+    def by_name(self) -> dict[str, ImageFacts]:
+        return {fact.name: fact for fact in self.facts}
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        images, masks = self.config.images, self.config.masks
+        return tuple(Pair(fact.name, images / fact.image, masks / fact.mask, fact.group) for fact in self.facts)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "config": self.config.to_json(),
+            "fingerprint": self.fingerprint,
+            "checked": time.time(),
+            "report": self.report.to_json(),
+            "facts": [asdict(fact) for fact in self.facts],
+            "sources": self.sources,
+        }
+
+
+def examine(config: DatasetConfig, progress: Progress) -> DatasetState:
+    """Check a dataset and refuse what nothing can be learnt from."""
+    table = ClassTable(config.classes)
+    if len(table.trained) < 2:
+        raise ClassTableError(
+            f"{len(table.trained)} of the {len(table.classes)} classes would be learnt; at least 2 are needed to tell "
+            "apart. Ignore fewer classes, or add one (a background, for example).",
+            field="classes",
+        )
+    sources = list_sources(config)  # before the check, so that what changes during it shows as changed
+    result = check_dataset(config, progress)
+    _refuse_useless(result.report, table)
+    return DatasetState(config, result.fingerprint, result.report, result.facts, sources)
+
+
+def _refuse_useless(report: CheckReport, table: ClassTable) -> None:
+    excluded = [problem for problem in report.problems if problem.excluded]
+    why = "; ".join(f"{kind}: {count}" for kind, count in report.problem_counts().items())
+    if report.usable == 0:
+        raise DatasetError(
+            f"None of {report.images} images can be used ({why}). First: {excluded[0].message}", field="images"
+        )
+    if report.usable == 1:
+        more = f" Excluded are: {why}. First: {excluded[0].message}" if excluded else ""
+        raise DatasetError(
+            f"Only 1 image with a mask can be used; at least 2 are needed, one to learn from and one to check "
+            f"with.{more}",
+            field="images",
+        )
+    seen = [info.name for info, count in zip(table.trained, report.class_pixels, strict=True) if count]
+    if len(seen) == 1:
+        raise DatasetError(
+            f"All labelled pixels of all masks are {seen[0]!r}; there is nothing to tell apart. Check the class table "
+            "and which classes are ignored.",
+            field="classes",
+        )
+
+
+def list_sources(config: DatasetConfig) -> dict[str, dict[str, list[int]]]:
+    """Return size and time of every file there is."""
+    listed: dict[str, dict[str, list[int]]] = {}
+    for part, folder, other in (("images", config.images, config.masks), ("masks", config.masks, config.images)):
+        listed[part] = {}
+        for file in list_files(folder, other):
+            try:
+                stat = file.stat()
+            except OSError:  # a dangling link, or gone since it was listed; the check says so
+                continue
+            name = os.fsencode(file.relative_to(folder)).decode("utf-8", "backslashreplace")
+            listed[part][name] = [stat.st_size, stat.st_mtime_ns]
+    return listed
+
+
+def write_state(directory: Path, state: DatasetState) -> None:
+    """Write dataset.json; sources inside the dataset's own directory by relative path, so that it can move."""
+    value = state.to_json()
+    for part, folder in (("images", state.config.images), ("masks", state.config.masks)):
+        if folder.is_relative_to(directory):
+            value["config"][part] = folder.relative_to(directory).as_posix()
+    write_json(directory / "dataset.json", value)
+
+
+def _load(path: Path) -> DatasetState:
+    value = read_json(path)
+    if value is None:
+        raise NotFoundError(f"There is no dataset {path.parent.name!r} (any more).", field="dataset")
+    places = {part: path.parent / value["config"][part] for part in ("images", "masks")}
+    return DatasetState(
+        config=DatasetConfig.from_json({**value["config"], **places}),
+        fingerprint=value["fingerprint"],
+        report=CheckReport.from_json(value["report"]),
+        facts=tuple(ImageFacts.from_json(fact) for fact in value["facts"]),
+        sources=value["sources"],
+    )
+
+
+_states = FileCache(_load, entries=256)
+
+
+def read_state(path: Path) -> DatasetState:
+    """Return what the dataset.json at `path` holds; shared, not to be changed.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    return _states.get(path)

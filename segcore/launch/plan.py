@@ -1,0 +1,76 @@
+"""From what a person asks for to runs in the queue: the one road of the app and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from segcore.config import StudyConfig
+from segcore.data.store import DatasetStore
+from segcore.errors import SegcoreError, UnknownBackboneError, nearest
+from segcore.launch.local import ensure_scheduler
+from segcore.models.catalog import DECODERS, find, resolve
+from segcore.models.weights import locate
+from segcore.runs import Run
+from segcore.store import RunStore
+from segcore.workspace import Workspace
+
+PROBED_DECODER = "unet"
+"""The tests build every catalogued backbone with this decoder, so that no probe is needed for it."""
+
+
+def launch_study(config: StudyConfig, workspace: Workspace | None = None) -> list[Run]:
+    """Check everything that can be checked beforehand, queue the runs, and see that they will be trained.
+
+    Returns the new runs; those that the study already had are left as they are.
+
+    Raises:
+        SegcoreError: with `field` naming the field of `config` that caused it; nothing was queued.
+    """
+    workspace = workspace or Workspace()
+    with _blamed_on("name"):
+        workspace.ensure_writable()
+    with _blamed_on("dataset"):
+        dataset = DatasetStore(workspace).get(config.dataset)
+        if dataset.changed():
+            dataset = dataset.refresh()
+        split = dataset.split or dataset.make_split()
+    config = config.model_copy(update={"encoders": check_encoders(config)})
+    runs = RunStore(workspace).create_study(config, dataset.config, dataset.fingerprint, split)
+    ensure_scheduler(workspace)
+    return runs
+
+
+def check_encoders(config: StudyConfig) -> tuple[str, ...]:
+    """Return the full names of the backbones asked for.
+
+    Raises:
+        ModelError: one is unknown, does not go with the decoder and image size, or has no weights here.
+    """
+    with _blamed_on("decoder"):
+        if config.decoder not in DECODERS:
+            known = ", ".join(DECODERS)
+            raise UnknownBackboneError(
+                f"No decoder is called {config.decoder!r}; there are {known}.{nearest(config.decoder, DECODERS)}"
+            )
+    with _blamed_on("encoders"):
+        encoders = tuple(dict.fromkeys(resolve(name, config.weights) for name in config.encoders))
+        for encoder in encoders:
+            if config.decoder != PROBED_DECODER or find(encoder) is None:
+                # Imports torch, which takes seconds; hence only where it can find something.
+                from segcore.models.build import probe
+
+                probe(encoder, config.decoder, config.recipe.image_size)
+            if config.weights == "pretrained":
+                locate(encoder)
+    return encoders
+
+
+@contextmanager
+def _blamed_on(field: str) -> Iterator[None]:
+    """Say of errors that do not name a field which one caused them."""
+    try:
+        yield
+    except SegcoreError as error:
+        error.field = error.field if error.field in StudyConfig.model_fields else field
+        raise

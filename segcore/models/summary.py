@@ -1,0 +1,290 @@
+"""What a network is made of: parts, stages and layers with sizes, parameters and multiply-adds.
+
+Everything is read off the real modules during one pass on the meta device, which computes shapes and no
+values. Multiply-adds (MACs) are half the operations that torch's FlopCounterMode counts: convolutions,
+linear layers and the products inside attention; normalisation and activations are not counted, as is usual.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from segcore.errors import IncompatibleError
+from segcore.models import catalog
+from segcore.models.build import BUILD_ERRORS, Segmenter, skeleton, why_not
+
+PartName = Literal["encoder", "decoder", "head"]
+PREFIXES: dict[PartName, str] = {
+    "encoder": "network.encoder",
+    "decoder": "network.decoder",
+    "head": "network.segmentation_head",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Encoder, decoder or head as a whole."""
+
+    parameters: int
+    macs: int
+    """Multiply-adds for one image."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of layers up to a feature map that is handed on."""
+
+    name: str
+    kind: PartName
+    reduction: int
+    """Side of the image divided by side of the feature map."""
+    channels: int
+    height: int
+    width: int
+    parameters: int
+    macs: int
+    blocks: str
+    """What it is built of: "2 × BasicBlock"."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One module that computes something itself."""
+
+    name: str
+    type: str
+    output_shape: tuple[int, ...]
+    """Without the batch: usually channels, height, width."""
+    parameters: int
+    """Its own, without those of modules inside it."""
+    macs: int
+    part: PartName
+
+
+@dataclass(frozen=True)
+class NetworkDescription:
+    """A backbone inside a decoder, taken apart."""
+
+    encoder_name: str
+    decoder_name: str
+    image_size: int
+    classes: int
+    encoder: Part
+    decoder: Part
+    head: Part
+    stages: tuple[Stage, ...]
+    """In the order an image passes through them."""
+    layers: tuple[Layer, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the whole network; all of them are trained."""
+        return self.encoder.parameters + self.decoder.parameters + self.head.parameters
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the whole network for one image."""
+        return self.encoder.macs + self.decoder.macs + self.head.macs
+
+    @property
+    def decoder_share(self) -> float:
+        """Share of the multiply-adds that decoder and head take, 0-1."""
+        return (self.decoder.macs + self.head.macs) / self.macs if self.macs else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        totals = {"parameters": self.parameters, "macs": self.macs, "decoder_share": self.decoder_share}
+        return {**asdict(self), "title": catalog.title(self.encoder_name), **totals}
+
+
+def describe(encoder: str, *, decoder: str = "unet", image_size: int = 256, classes: int = 12) -> NetworkDescription:
+    """Take a network apart, without weights and without computing anything.
+
+    Raises:
+        UnknownBackboneError: no such encoder or decoder.
+        IncompatibleError: they do not go together at this image size.
+    """
+    try:
+        with torch.device("meta"):
+            model = skeleton(encoder, decoder, classes, image_size).eval()
+            pass_ = _Pass(model, torch.empty(1, 3, image_size, image_size))
+    except BUILD_ERRORS as error:
+        raise IncompatibleError(why_not(encoder, decoder, image_size, error), field="decoder") from error
+    parts = {
+        part: Part(sum(p.numel() for p in model.get_submodule(prefix).parameters()), pass_.total(prefix))
+        for part, prefix in PREFIXES.items()
+    }
+    return NetworkDescription(
+        encoder_name=encoder,
+        decoder_name=decoder,
+        image_size=image_size,
+        classes=classes,
+        encoder=parts["encoder"],
+        decoder=parts["decoder"],
+        head=parts["head"],
+        stages=(*_encoder_stages(pass_, image_size), *_later_stages(pass_, image_size)),
+        layers=_layers(pass_),
+    )
+
+
+class _Pass:
+    """One forward pass: which modules ran, in which order, what they returned and what they cost."""
+
+    def __init__(self, model: Segmenter, images: Tensor) -> None:
+        self.modules = {name: module for name, module in model.named_modules() if name}
+        self.outputs: dict[str, Any] = {}  # by name, in the order in which modules finished first
+        hooks = [module.register_forward_hook(self._remember(name)) for name, module in self.modules.items()]
+        counter = FlopCounterMode(display=False)
+        with torch.no_grad(), counter:
+            model(images)
+        for hook in hooks:
+            hook.remove()
+        root = type(model).__name__ + "."
+        self._flops = {
+            name.removeprefix(root): sum(counts.values()) for name, counts in counter.get_flop_counts().items()
+        }
+
+    def _remember(self, name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            self.outputs.setdefault(name, output)
+
+        return hook
+
+    def total(self, name: str) -> int:
+        """Multiply-adds of a module with all inside it."""
+        return self._flops.get(name, 0) // 2
+
+    def own_macs(self, name: str) -> int:
+        """Multiply-adds that a module computes itself, not in a module inside it."""
+        inside = (f"{name}.{child}" for child, _ in self.modules[name].named_children())
+        return self.total(name) - sum(map(self._executed_total, inside))
+
+    def _executed_total(self, name: str) -> int:
+        """As `total`, looking through containers that are never called themselves (ModuleList, ModuleDict)."""
+        if name in self._flops:
+            return self.total(name)
+        children = (f"{name}.{child}" for child, _ in self.modules[name].named_children())
+        return sum(map(self._executed_total, children))
+
+    def own_parameters(self, name: str) -> int:
+        """Parameters that a module holds itself."""
+        return sum(parameter.numel() for parameter in self.modules[name].parameters(recurse=False))
+
+
+def _layers(pass_: _Pass) -> tuple[Layer, ...]:
+    layers = []
+    for name, output in pass_.outputs.items():
+        part = next((part for part, prefix in PREFIXES.items() if name.startswith(f"{prefix}.")), None)
+        module = pass_.modules[name]
+        parameters, macs = pass_.own_parameters(name), pass_.own_macs(name)
+        leaf = not any(True for _ in module.children())
+        if part is None or isinstance(module, nn.Identity) or not (leaf or parameters or macs):
+            continue
+        short = name.removeprefix(f"{PREFIXES[part]}.").removeprefix("model.")
+        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
+        layers.append(Layer(short, type(module).__name__, shape, parameters, macs, part))
+    return tuple(layers)
+
+
+def _encoder_stages(pass_: _Pass, image_size: int) -> list[Stage]:
+    """Cut the encoder after every module whose output is a feature map for the decoder."""
+    prefix = PREFIXES["encoder"]
+    names, ends = _feature_modules(pass_, f"{prefix}.model")
+    returned = pass_.outputs[prefix]
+    features = list(returned[0] if isinstance(returned, tuple) else returned)[-len(names) :]
+    members: list[list[str]] = [[] for _ in names]
+    index = 0
+    for name in (name for name in pass_.outputs if name.startswith(f"{prefix}.model.")):
+        members[min(index, len(names) - 1)].append(name)
+        if index < len(ends) and name == ends[index]:
+            index += 1
+    stages = []
+    for name, feature, inside in zip(names, features, members, strict=True):
+        parameters = sum(map(pass_.own_parameters, inside))
+        macs = sum(map(pass_.own_macs, inside))
+        stages.append(_stage(pass_, name, "encoder", feature, inside, parameters, macs, image_size))
+    return stages
+
+
+def _feature_modules(pass_: _Pass, prefix: str) -> tuple[list[str], list[str]]:
+    """Return timm's names of the modules that end a stage, and those modules' names here."""
+    model = pass_.modules[prefix]
+    info: Any = model.feature_info
+    encoder: Any = pass_.modules[PREFIXES["encoder"]]
+    if isinstance(info, list):  # a whole transformer, as DPT uses it
+        dicts = [info[index] for index in encoder._output_indices]
+    else:
+        dicts = info.get_dicts()
+    names = [str(entry["module"]) for entry in dicts]
+    flat = {name.removeprefix(f"{prefix}.").replace(".", "_"): name for name in pass_.outputs}
+    return names, [flat.get(name.replace(".", "_"), "") for name in names]
+
+
+def _later_stages(pass_: _Pass, image_size: int) -> list[Stage]:
+    """The pieces of the decoder that return a feature map, then the head."""
+    stages = []
+    prefix = PREFIXES["decoder"]
+    pieces = _pieces(pass_, prefix) or [prefix]
+    for name in sorted(pieces, key=list(pass_.outputs).index):
+        inside = [other for other in pass_.outputs if other == name or other.startswith(f"{name}.")]
+        parameters = sum(p.numel() for p in pass_.modules[name].parameters())
+        macs = pass_.total(name)
+        if parameters or macs:
+            short = name.removeprefix(f"{prefix}.") if name != prefix else "decoder"
+            stages.append(_stage(pass_, short, "decoder", pass_.outputs[name], inside, parameters, macs, image_size))
+    head = PREFIXES["head"]
+    parameters = sum(p.numel() for p in pass_.modules[head].parameters())
+    inside = [name for name in pass_.outputs if name.startswith(f"{head}.")]
+    stages.append(_stage(pass_, "head", "head", pass_.outputs[head], inside, parameters, pass_.total(head), image_size))
+    return stages
+
+
+def _pieces(pass_: _Pass, prefix: str) -> list[str]:
+    """Names of the modules directly inside `prefix` that ran, looking through lists and dicts of modules."""
+    found = []
+    for child, module in pass_.modules[prefix].named_children():
+        name = f"{prefix}.{child}"
+        if isinstance(module, nn.ModuleList | nn.ModuleDict):
+            found += _pieces(pass_, name)
+        elif isinstance(pass_.outputs.get(name), Tensor) and pass_.outputs[name].ndim == 4:
+            found.append(name)
+    return found
+
+
+def _stage(
+    pass_: _Pass,
+    name: str,
+    kind: PartName,
+    output: Tensor,
+    inside: list[str],
+    parameters: int,
+    macs: int,
+    image_size: int,
+) -> Stage:
+    channels, height, width = output.shape[1:]
+    reduction = max(1, round(image_size / height))
+    return Stage(name, kind, reduction, channels, height, width, parameters, macs, _blocks(pass_, inside))
+
+
+def _blocks(pass_: _Pass, inside: list[str]) -> str:
+    """Say of what a stage is built: its outermost modules that are numbered, neither containers nor stages."""
+    chosen: list[str] = []
+    for name in sorted(inside, key=lambda name: name.count(".")):
+        module = pass_.modules[name]
+        kind = type(module).__name__
+        container = isinstance(module, nn.Sequential) or kind.endswith(("Stage", "DenseBlock"))
+        leaf = not any(True for _ in module.children())
+        weighs = any(parameter.ndim > 1 for parameter in module.parameters())
+        nested = any(name.startswith(f"{outer}.") for outer in chosen)
+        if weighs and not nested and not container and (leaf or re.search(r"\d$", name)):
+            chosen.append(name)
+    chosen.sort(key=list(pass_.modules).index)
+    counts = Counter(type(pass_.modules[name]).__name__ for name in chosen)
+    return ", ".join(f"{count} × {kind}" for kind, count in counts.items())

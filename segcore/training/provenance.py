@@ -1,0 +1,105 @@
+"""What a run was made of and what it cost, for those who read its numbers later."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segcore.config import RunConfig
+from segcore.models.build import Segmenter
+from segcore.models.profile import measure
+from segcore.models.summary import describe
+from segcore.models.weights import sha256
+from segcore.training.device import describe_device
+
+PACKAGES = ("torch", "timm", "segmentation-models-pytorch", "albumentations", "numpy", "opencv-python-headless")
+
+
+def collect(config: RunConfig, model: Segmenter, device: torch.device) -> dict[str, Any]:
+    """Return versions, hardware, fingerprints and the source of the weights, JSON-ready."""
+    source = model.weights_source
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "segcore": _version("segcore"),
+        "git_commit": git_commit(),
+        "python": sys.version.split()[0],
+        "packages": {name: _version(name) for name in PACKAGES},
+        "hardware": describe_device(device),
+        "dataset_fingerprint": config.dataset_fingerprint,
+        "split_fingerprint": config.split_fingerprint,
+        "weights": None
+        if source is None
+        else {
+            "encoder": source.encoder,
+            "kind": source.kind,
+            "path": str(source.path) if source.path else None,
+            "sha256": sha256(source.path) if source.path else None,
+        },
+    }
+
+
+def network_cost(config: RunConfig) -> dict[str, Any]:
+    """Return parameters and multiply-adds of encoder, decoder and head."""
+    described = describe(
+        config.encoder,
+        decoder=config.decoder,
+        image_size=config.recipe.image_size,
+        classes=len(config.dataset.trained_classes),
+    )
+    parts = {"encoder": described.encoder, "decoder": described.decoder, "head": described.head}
+    cost: dict[str, Any] = {
+        "parameters": sum(part.parameters for part in parts.values()),
+        "macs": sum(part.macs for part in parts.values()),
+        "image_size": config.recipe.image_size,
+    }
+    for name, part in parts.items():
+        cost[f"parameters_{name}"] = part.parameters
+        cost[f"macs_{name}"] = part.macs
+    return cost
+
+
+def timing(model: Segmenter, image_size: int, device: torch.device) -> dict[str, Any]:
+    """Return the measured latency of one image, in milliseconds, and this process's peak memory, in MiB."""
+    cost = measure(model, image_size, device=str(device))
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device) / 2**20
+    else:
+        # ru_maxrss is in KiB on Linux and in bytes on macOS.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return {
+        "latency_p50_ms": cost.latency_p50_ms,
+        "latency_p95_ms": cost.latency_p95_ms,
+        "images_per_second": cost.images_per_second,
+        "device": cost.device,
+        "threads": cost.threads,
+        "peak_memory_mb": round(peak, 1),
+    }
+
+
+def git_commit() -> str | None:
+    """Return the commit of segcore's own checkout, '+changes' where it differs, or None outside of one."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return commit + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,172 @@
+"""The parts of the Charts page: the answer so far, the table, the curves. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from segcore import figures
+from segcore.evaluation import comparison
+from segcore.evaluation.comparison import Contender
+from segcore.evaluation.metrics import scores
+from segcore.models import catalog
+from segcore.runs import Run, Study
+from segcore.status import RunState
+from segcore.store import RunStore
+from segcore.ui.charts_results import CHART, answer, draw_results
+from segcore.ui.components import errors_shown, escape, percent, plural, state_markdown
+from segcore.ui.state import Key
+
+FIELDS = {
+    "val_pixel_accuracy": (
+        "Validation accuracy",
+        "Share of the pixels of the validation images that got the right class. These images are never learnt from.",
+    ),
+    "train_pixel_accuracy": (
+        "Training accuracy",
+        "The same share on the images that are learnt from. Far above the validation accuracy it means that a "
+        "network learns its images by heart.",
+    ),
+    "val_miou": (
+        "Validation mIoU",
+        "Overlap of prediction and mask (intersection over union), averaged over the classes, so that a rare class "
+        "counts as much as a frequent one. The epoch where it is highest gives the network that is kept.",
+    ),
+}
+
+
+def any_active(store: RunStore, study: Study) -> bool:
+    """Whether a run of the study trains or waits."""
+    return any(status.state.active for _, status in store.statuses(study.runs()))
+
+
+def describe(study: Study) -> None:
+    """Say in one line what all runs of the study share."""
+    dataset, recipe, split = study.dataset, study.recipe, study.split
+    decoder = catalog.DECODERS.get(study.decoder)
+    decoder_title = decoder.title if decoder else study.decoder
+    synthetic = " (synthetic)" if dataset.synthetic else ""
+    st.caption(
+        f"Dataset {escape(dataset.name)}{synthetic}: {plural(len(split.train), 'training image')}, "
+        f"{plural(len(split.val), 'validation image')} · decoder {escape(decoder_title)} · "
+        f"{plural(recipe.epochs, 'epoch')} at {recipe.image_size} × {recipe.image_size} pixels · "
+        f"recipe {escape(recipe.name)}"
+    )
+
+
+def draw(store: RunStore, name: str) -> None:
+    """Draw all that changes while the study trains."""
+    with errors_shown():
+        study = store.study(name)
+        runs = study.runs()
+        found = comparison.contenders(runs)
+        rows = comparison.result_table(runs)
+        majority = comparison.majority_of(runs)
+        _draw_states(store, runs)
+        st.markdown(answer(rows, majority))
+        if any(row["miou"] is not None for row in rows):
+            draw_results(study, rows)
+        _draw_curves(found, majority)
+        _draw_families(found, majority)
+        _draw_classes(study, found)
+
+
+def _draw_states(store: RunStore, runs: Sequence[Run]) -> None:
+    """Count the runs by state, and say which failed."""
+    statuses = store.statuses(runs)
+    counts = Counter(status.state for _, status in statuses)
+    st.markdown(" ".join(f"{counts[state]} {state_markdown(state)}" for state in RunState if counts[state]))
+    failed = [(run, status) for run, status in statuses if status.state is RunState.FAILED]
+    if failed:
+        with st.expander(f"{plural(len(failed), 'run')} failed and left out of the results", icon=":material/error:"):
+            for run, status in failed:
+                st.markdown(f"{escape(run.name)}: {escape(status.message)} {escape(status.hint)}")
+
+
+# The curves ----------------------------------------------------------------------------------------
+
+
+def _draw_curves(found: Sequence[Contender], majority: float | None) -> None:
+    st.subheader("How they learnt", anchor=False)
+    single = any(len(contender.runs) > 1 for contender in found) and st.toggle(
+        "Show every single run", key=Key.CHARTS_SINGLE, help="Thin lines beside the means over seeds."
+    )
+    for field, (title, text) in FIELDS.items():
+        st.plotly_chart(
+            figures.accuracy_curves(
+                found,
+                field,
+                majority=majority if field.endswith("pixel_accuracy") else None,
+                show_runs=single,
+                title=f"{title} of all backbones",
+            ),
+            key=f"charts.{field}",
+            config=CHART,
+            alt=f"{title} of all backbones by epoch",
+        )
+        st.caption(text)
+    if majority is not None:
+        st.caption(
+            f"The dashed line at {percent(majority)} is the accuracy of always answering the most frequent class. A "
+            "network at that line has learnt nothing."
+        )
+
+
+def _draw_families(found: Sequence[Contender], majority: float | None) -> None:
+    families = comparison.by_family(found)
+    if not families:
+        return
+    st.subheader("By family", anchor=False)
+    first = next((name for name, members in families.items() if len(members) > 1), next(iter(families)))
+    name = st.pills(
+        "Family",
+        list(families),
+        default=first,
+        key=Key.CHARTS_FAMILY,
+        required=True,
+        persist_state="session",
+        help="Backbones of one family are built alike and differ mostly in size.",
+    )
+    members = families.get(name or first, families[first])
+    for field in ("val_pixel_accuracy", "train_pixel_accuracy"):
+        title = FIELDS[field][0]
+        st.plotly_chart(
+            figures.accuracy_curves(members, field, majority=majority, title=f"{title}: {name or first}"),
+            key=f"charts.family.{field}",
+            config=CHART,
+            alt=f"{title} of the backbones of one family by epoch",
+        )
+
+
+def _draw_classes(study: Study, found: Sequence[Contender]) -> None:
+    st.subheader("Which classes they find", anchor=False)
+    table = {c.title: iou for c in found if (iou := class_iou(c)) is not None}
+    if not table:
+        st.caption("Shown as soon as a run has finished.")
+        return
+    st.plotly_chart(
+        figures.class_iou_bars(study.dataset.trained_classes, table, colors={c.title: c.color for c in found}),
+        key="charts.classes",
+        config=CHART,
+        alt="IoU of every class",
+    )
+    st.caption("IoU of each class on all validation images, at the best epoch, averaged over finished runs.")
+
+
+def class_iou(contender: Contender) -> list[float] | None:
+    """Return the IoU of each class, mean over the contender's finished runs (NaN where no run has one), or None."""
+    per_run = []
+    for run in contender.runs:
+        evaluation = run.evaluation() if run.state is RunState.FINISHED else None
+        if evaluation is not None:
+            per_run.append(scores(evaluation.counts).iou)
+    if not per_run:
+        return None
+    stacked = np.stack(per_run)
+    known = ~np.isnan(stacked)
+    total = np.where(known, stacked, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
+    return [float(t / n) if n else float("nan") for t, n in zip(total, count, strict=True)]

@@ -1,0 +1,231 @@
+"""Small pieces that several pages draw: headings, states, empty pages, errors, a question before deleting."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import streamlit as st
+from PIL import Image
+
+from segcore.errors import SegcoreError
+from segcore.progress import Progress
+from segcore.status import RunState, Status
+from segcore.ui.state import Key
+
+STATES: dict[RunState, tuple[str, str, str]] = {
+    RunState.QUEUED: ("waiting", ":material/schedule:", "gray"),
+    RunState.RUNNING: ("training", ":material/play_circle:", "blue"),
+    RunState.FINISHED: ("finished", ":material/check_circle:", "green"),
+    RunState.STOPPED: ("stopped", ":material/stop_circle:", "orange"),
+    RunState.FAILED: ("failed", ":material/error:", "red"),
+    RunState.INTERRUPTED: ("interrupted", ":material/power_off:", "orange"),
+}
+"""State -> (word, icon, colour) on screen; the word alone tells it, for those who see no colours."""
+
+LIVE_SECONDS = 2.0
+"""How often what is live is read again."""
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])")
+
+
+def escape(text: object) -> str:
+    """Return `text` so that Streamlit's Markdown shows it letter by letter: for names and messages."""
+    return _MARKDOWN.sub(r"\\\1", str(text)).replace("\n", "  \n")
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time as a person says it: "40 s", "12 min", "3 h 20 min"; "–" for None."""
+    if seconds is None or seconds != seconds:
+        return "–"
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes and hours < 10 else f"{hours} h"
+
+
+def ago(moment: float) -> str:
+    """Return how long ago a time was: "just now", "12 min ago", "3 days ago"."""
+    seconds = max(0.0, time.time() - moment)
+    if seconds < 60:
+        return "just now"
+    if seconds < 2 * 86400:
+        return f"{duration(seconds)} ago"
+    return f"{plural(round(seconds / 86400), 'day')} ago"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as "3.4 MB"."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    """Return "1 run" or "3 runs"; `many` where an s does not do ("class", "classes")."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share 0-1 as "78.3 %"; "–" for None and NaN."""
+    return "–" if share is None or share != share else f"{100 * share:.{digits}f} %"
+
+
+def heading(title: str, question: str) -> None:
+    """Open a page: its title and, in one line, the question it answers."""
+    st.title(title, anchor=False)
+    st.markdown(question)
+
+
+def state_badge(status: Status) -> None:
+    """Draw the state of a run as a small coloured label."""
+    word, icon, color = STATES[status.state]
+    st.badge(word, icon=icon, color=color)  # type: ignore[arg-type]
+
+
+def state_markdown(state: RunState) -> str:
+    """Return a run's state as Markdown, to stand inside a line."""
+    word, icon, color = STATES[state]
+    return f":{color}-badge[{icon} {word}]"
+
+
+def progress_text(status: Status, epochs: int) -> str:
+    """Return what a run is doing, in a line: "validating · epoch 4 of 30 · 12 min left"."""
+    parts = [status.phase or STATES[status.state][0]]
+    if status.epoch or status.state is not RunState.QUEUED:
+        parts.append(f"epoch {min(status.epoch + (status.state is RunState.RUNNING), epochs)} of {epochs}")
+    if status.eta is not None and status.state is RunState.RUNNING:
+        parts.append(f"{duration(status.eta)} left")
+    return " · ".join(parts)
+
+
+def progress_share(status: Status, epochs: int) -> float:
+    """Return how much of a run is done, 0-1, by steps where they are known."""
+    done = status.step / status.steps if status.steps else status.epoch / epochs
+    return min(1.0, max(0.0, done))
+
+
+def empty_state(title: str, text: str, *, icon: str = ":material/inbox:") -> Any:
+    """Draw what is missing and return the container in which the button that mends it belongs."""
+    box = st.container(border=True, horizontal_alignment="center", gap="small")
+    with box:
+        st.markdown(f"### {icon} {escape(title)}", text_alignment="center")
+        st.markdown(text, text_alignment="center")
+    return box
+
+
+def show_error(error: SegcoreError, *, hint: str = "") -> None:
+    """Show an error's message; it says itself what to do next."""
+    st.error(escape(error) + (f"  \n{escape(hint)}" if hint else ""), icon=":material/error:")
+
+
+def field_error(error: SegcoreError | None, *fields: str) -> None:
+    """Show `error` here if it belongs to one of `fields`; call it just below the field's widget."""
+    if error is not None and error.field is not None and error.field.split(".")[0] in fields:
+        show_error(error)
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show any SegcoreError raised inside as a message, and go on after the block."""
+    try:
+        yield
+    except SegcoreError as error:
+        show_error(error)
+
+
+def live(body: Callable[..., None], *args: Any, active: Callable[[], bool]) -> None:
+    """Draw `body(*args)` as a fragment that repeats itself as long as `active()`; never inside another one.
+
+    When the activity ends, the whole page is drawn once more, which also ends the timer.
+    """
+    running = active()
+
+    @wraps(body)  # Streamlit tells fragments apart by their names
+    def repeated() -> None:
+        body(*args)
+        if running and not active():
+            st.rerun()
+
+    st.fragment(repeated, run_every=LIVE_SECONDS if running else None)()
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress]:
+    """Draw a bar with the time left and a button to cancel; yield the `Progress` that moves it.
+
+    Streamlit runs the page anew when the button is pressed: the next move of the bar then raises, which
+    is how work that takes a `Progress` is cancelled.
+    """
+    place = st.container(border=True)
+    bar = place.progress(0.0, text=f"{label} …")
+    place.button("Cancel", key=Key.CANCEL.of("work"), icon=":material/close:")
+    began = shown = time.monotonic()
+
+    def move(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown < 0.1 and done < total:
+            return
+        shown = now
+        left = (now - began) * (total - done) / done if done else None
+        rest = f" · {duration(left)} left" if left is not None and now - began > 1 and done < total else ""
+        bar.progress(min(1.0, done / total) if total else 0.0, text=f"{label} · {done:,} of {total:,}{rest}")
+
+    try:
+        yield move
+    finally:
+        place.empty()
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def swatch(color: tuple[int, int, int]) -> str:
+    """Return a small square of `color` as a data address, for an image column of a table."""
+    square = Image.new("RGB", (20, 20), (128, 128, 128))
+    square.paste(color, (1, 1, 19, 19))
+    buffer = io.BytesIO()
+    square.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def confirm(question: str, consequence: str, button: str, action: Callable[[], object]) -> None:
+    """Ask before `action`, which runs on the dialog's red button; if it is refused, the dialog says why."""
+    st.session_state.pop(_REFUSED, None)
+    _dialog(question, consequence, button, action)
+
+
+_DONE, _REFUSED = "confirm.done", "confirm.refused"
+
+
+@st.dialog("Are you sure?")
+def _dialog(question: str, consequence: str, button: str, action: Callable[[], object]) -> None:
+    if st.session_state.pop(_DONE, False):
+        st.rerun()
+    st.markdown(escape(question))
+    st.caption(escape(consequence))
+    if _REFUSED in st.session_state:
+        show_error(st.session_state[_REFUSED])
+    with st.container(horizontal=True):
+        st.button(button, type="primary", icon=":material/delete:", key=Key.CONFIRM, on_click=_act, args=(action,))
+        if st.button("Cancel", key=Key.CANCEL):
+            st.rerun()
+
+
+def _act(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except SegcoreError as error:
+        st.session_state[_REFUSED] = error
+    else:
+        st.session_state[_DONE] = True

@@ -1,0 +1,168 @@
+"""The upper part of the predictions screen: which network, and which image it is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from segcore.data.splits import Split
+from segcore.data.store import Dataset, DatasetStore
+from segcore.errors import DatasetError, NotFoundError, WorkspaceError
+from segcore.models import catalog
+from segcore.runs import Run, Study
+from segcore.store import RunStore
+from segcore.ui import readers
+from segcore.ui.components import escape, percent, plural
+from segcore.ui.state import Key, Param, choose, remember, remembered
+from segcore.ui.uploads import MAX_MEGABYTES, SUFFIXES, read_upload
+
+VALIDATION, TRAINING, UPLOAD = "Validation images", "Training images", "My own image"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image to look at."""
+
+    name: str
+    image: np.ndarray
+    """HWC uint8 RGB, 0-255."""
+    truth: np.ndarray | None = None
+    """(H, W) uint8 labels, 255 counting nowhere; None where nobody drew a mask."""
+    seen_in_training: bool = False
+
+
+def usable(study: Study) -> list[Run]:
+    """Runs of a study that have a network to predict with: finished ones and any with best weights so far."""
+    return [run for run in study.runs() if run.best_weights.is_file()]
+
+
+def run_title(run: Run) -> str:
+    """Return a run as a person tells it from others: backbone, seed, its score and, unless finished, its state."""
+    row = run.summary()
+    start = "" if row["weights"] == "pretrained" else " from scratch"
+    state = "" if row["state"] == "finished" else f", {row['state']}"
+    return f"{catalog.title(row['encoder'])}{start} · seed {row['seed']} · mIoU {percent(row['val_miou'])}{state}"
+
+
+def choose_run(store: RunStore) -> Run | None:
+    """Let the visitor choose a study and one of its runs that has weights; None where no run has any."""
+    runs = {study.name: usable(study) for study in store.studies()}
+    runs = {name: found for name, found in runs.items() if found}
+    if not runs:
+        return None
+    wanted = remembered(Param.RUN)
+    left, right = st.columns([2, 3])
+    with left:
+        study = choose(Param.STUDY, "Study", list(runs))
+    assert study is not None
+    found = {run.name: run for run in runs[study]}
+    titles = {name: _title_or_name(run) for name, run in found.items()}
+    best = max(found.values(), key=_score)
+    with right:
+        name = choose(
+            Param.RUN,
+            "Network",
+            list(found),
+            default=best.name,
+            format_func=lambda run: titles.get(run, run),
+            help="The weights after the epoch with the best validation mIoU. First chosen: the best of the study.",
+        )
+    if wanted and wanted not in found and store.workspace.child(store.study(study).path, wanted).is_dir():
+        st.info(f"Run {escape(wanted)} has no weights to predict with (yet), so another one is shown.")
+    assert name is not None
+    return found[name]
+
+
+def _title_or_name(run: Run) -> str:
+    try:
+        return run_title(run)
+    except WorkspaceError:
+        return run.name
+
+
+def _score(run: Run) -> float:
+    try:
+        return float(run.summary()["val_miou"] or 0.0)
+    except WorkspaceError:
+        return -1.0
+
+
+def choose_scene(run: Run, workspace_datasets: DatasetStore) -> Scene | None:
+    """Let the visitor choose an image of the run's dataset or hand one in; None until there is one."""
+    dataset, split = _dataset_of(run, workspace_datasets)
+    sources = [VALIDATION, TRAINING, UPLOAD] if dataset else [UPLOAD]
+    if dataset and Key.PREDICT_SOURCE not in st.session_state and remembered(Param.IMAGE) in split.train:
+        st.session_state[Key.PREDICT_SOURCE] = TRAINING
+    source = st.segmented_control(
+        "Image from", sources, default=sources[0], key=Key.PREDICT_SOURCE, required=True, persist_state="session"
+    )
+    if source == UPLOAD or dataset is None:
+        return _uploaded()
+    pairs = {pair.name: pair for pair in dataset.pairs}
+    names = [name for name in (split.val if source == VALIDATION else split.train) if name in pairs]
+    if not names:
+        st.info("None of these images is left in the dataset. Choose others above, or upload one.")
+        return None
+    name = _step_through(sorted(names))
+    if split.test:
+        st.caption(f"{plural(len(split.test), 'test image')} not offered: they stay sealed for the final judgement.")
+    image = readers.image(pairs[name].image)
+    # By the run's own class table: the dataset's may have another order since.
+    truth = readers.labels(pairs[name].mask, run.config.dataset)
+    return Scene(name, image, truth, seen_in_training=source == TRAINING)
+
+
+def _dataset_of(run: Run, datasets: DatasetStore) -> tuple[Dataset | None, Split]:
+    """Return the run's dataset, None where it is gone, and the split the run was trained on."""
+    split = run.split
+    name = run.config.dataset.name
+    try:
+        dataset = datasets.get(name)
+    except (NotFoundError, DatasetError):
+        st.info(f"Dataset {escape(name)} is no longer here, so only images of your own can be shown to this network.")
+        return None, split
+    if dataset.fingerprint != run.config.dataset_fingerprint:
+        st.warning(
+            f"Dataset {escape(name)} has changed since this network was trained on it. Scores here may differ from "
+            "those of the run.",
+            icon=":material/warning:",
+        )
+    return dataset, split
+
+
+def _step_through(names: list[str]) -> str:
+    """Draw the image's select box between a back and a forward button, and return the chosen name."""
+
+    def step(by: int) -> None:
+        current = remembered(Param.IMAGE)
+        place = names.index(current) if current in names else 0
+        remember(Param.IMAGE, names[(place + by) % len(names)])
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = choose(Param.IMAGE, f"Image ({len(names):,} to choose from)", names)
+        st.button("Previous", icon=":material/arrow_back:", key=Key.PREDICT_PREVIOUS, on_click=step, args=(-1,))
+        st.button(
+            "Next",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            key=Key.PREDICT_NEXT,
+            on_click=step,
+            args=(1,),
+        )
+    assert name is not None
+    return name
+
+
+def _uploaded() -> Scene | None:
+    file = st.file_uploader(
+        "An image taken from above: PNG, JPEG, WebP or TIFF",
+        type=list(SUFFIXES),
+        key=Key.PREDICT_UPLOAD,
+        max_upload_size=MAX_MEGABYTES,
+        help="It is shown to the network and kept nowhere.",
+    )
+    if file is None:
+        return None
+    return Scene(file.name, read_upload(file.getvalue(), file.name, max_side=readers.SCREEN_SIDE))

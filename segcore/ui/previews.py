@@ -1,0 +1,65 @@
+"""The same few validation images as a run predicted them after each epoch."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from segcore.errors import ImageReadError
+from segcore.runs import Run
+from segcore.status import RunState
+from segcore.ui import readers
+from segcore.ui.components import escape
+from segcore.ui.state import Key
+
+_FOLLOWED = "training.preview_followed"
+
+
+def draw(run: Run) -> None:
+    """Draw image, mask and prediction of each previewed image, with a slider over the epochs."""
+    found = run.previews()
+    st.markdown("#### What it predicts")
+    if not found:
+        text = "The first pictures come after the first epoch." if run.state.active else "There are no pictures."
+        st.caption(text)
+        return
+    epoch = _choose_epoch(run, sorted(found))
+    with st.container(key="previews"):
+        for number, path in enumerate(found[epoch]):
+            name = path.stem.split("-", 1)[1]
+            try:
+                predicted = readers.preview(path, run.config)
+            except ImageReadError:
+                continue  # being written or just removed
+            side = predicted.shape[0]
+            known = readers.image_and_truth(run, name, max(side, 256))
+            columns = st.columns(3)
+            with columns[2]:
+                st.image(
+                    predicted,
+                    caption=f"predicted after epoch {epoch}",
+                    width="stretch",
+                    alt=f"Prediction {number + 1} after epoch {epoch}",
+                )
+            if known is None:
+                columns[0].caption(f"{escape(name)}: the image is not at hand any more.")
+                continue
+            columns[0].image(known[0], caption=escape(name), width="stretch", alt=f"Image {name}")
+            columns[1].image(known[1], caption="mask (the truth)", width="stretch", alt=f"Mask of {name}")
+
+
+def _choose_epoch(run: Run, epochs: list[int]) -> int:
+    """Draw the slider over epochs; one that stands on the newest follows it."""
+    state = st.session_state
+    if len(epochs) == 1:
+        return epochs[0]
+    shown, newest = state.get(_FOLLOWED, (None, None))
+    if shown != run.path or state.get(Key.PREVIEW_EPOCH) in (None, newest) or state[Key.PREVIEW_EPOCH] not in epochs:
+        state[Key.PREVIEW_EPOCH] = epochs[-1]
+    epoch = st.select_slider(
+        "After epoch",
+        epochs,
+        key=Key.PREVIEW_EPOCH,
+        help="The last epoch follows the training." if run.state is RunState.RUNNING else None,
+    )
+    state[_FOLLOWED] = (run.path, epochs[-1])
+    return int(epoch)

@@ -1,0 +1,98 @@
+"""The sidebar of every page: the launch form and, below it, what runs and what waits."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from segcore.models import catalog
+from segcore.runs import Run
+from segcore.status import RunState, Status
+from segcore.store import RunStore
+from segcore.ui import launch_form, readers
+from segcore.ui.components import (
+    errors_shown,
+    escape,
+    live,
+    plural,
+    progress_share,
+    progress_text,
+    show_error,
+    state_markdown,
+)
+from segcore.ui.state import Key, Param, remember
+
+WAITING_SHOWN = 5
+"""Waiting runs listed by name; the others are counted."""
+
+LIVE_PAGES = ("Training", "Charts")
+"""Pages on which a new study is seen at once; from the others a launch leads to Training."""
+
+
+def draw(page: str) -> None:
+    """Draw the sidebar beside the page titled `page`."""
+    problem = readers.workspace_problem()
+    if problem is not None:
+        show_error(problem)
+        return
+    st.subheader("Launch a study", anchor=False)
+    launched: list[Run] = []
+    with errors_shown():
+        launched = launch_form.draw()
+    if launched:
+        _show_launched(launched, page)
+    st.subheader("Running and waiting", anchor=False)
+    live(queue, active=readers.any_active)
+
+
+def _show_launched(runs: list[Run], page: str) -> None:
+    """Lead to where the new runs are seen."""
+    study = runs[0].study_name
+    st.toast(f"{plural(len(runs), 'run')} of study {escape(study)} in the queue", icon=":material/check:")
+    if page not in LIVE_PAGES:
+        st.switch_page("pages/training.py", query_params={Param.STUDY.value: study})
+    remember(Param.STUDY, study)
+    st.rerun()
+
+
+def queue() -> None:
+    """List what trains and what waits, each with a button to stop it."""
+    store = RunStore()
+    rows = [row for row in store.statuses(store.active()) if row[1].state.active]
+    if not rows:
+        st.caption("Nothing is training.")
+        return
+    training = [row for row in rows if row[1].state is RunState.RUNNING]
+    waiting = [row for row in rows if row[1].state is RunState.QUEUED]
+    for run, status in [*training, *waiting[:WAITING_SHOWN]]:
+        with errors_shown():
+            _row(store, run, status)
+    if len(waiting) > WAITING_SHOWN:
+        st.caption(f"and {plural(len(waiting) - WAITING_SHOWN, 'more run')} waiting")
+
+
+def _row(store: RunStore, run: Run, status: Status) -> None:
+    config = run.config
+    title = f"{escape(catalog.title(config.encoder))} · seed {config.seed}"
+    with st.container(border=True, gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown(title if status.state is RunState.RUNNING else f"{title} {state_markdown(status.state)}")
+            stopping = run.stop_requested() and status.state is RunState.RUNNING
+            st.button(
+                "Stopping …" if stopping else "Stop",
+                key=Key.STOP.of(f"sidebar/{run.study_name}/{run.name}"),
+                on_click=stop,
+                args=(store, run),
+                disabled=stopping,
+                type="tertiary",
+                icon=":material/stop_circle:",
+            )
+        if status.state is RunState.RUNNING:
+            epochs = config.recipe.epochs
+            st.progress(progress_share(status, epochs), text=escape(progress_text(status, epochs)))
+        st.caption(f"study {escape(run.study_name)}")
+
+
+def stop(store: RunStore, run: Run) -> None:
+    """Stop a run from a button; one that ended or vanished meanwhile needs no stopping."""
+    with errors_shown():
+        store.stop(run)

@@ -1,0 +1,173 @@
+"""What the screens remember: the names of all state keys, and choices that stand in the URL.
+
+Streamlit forgets a page's widgets when another page is opened, and clears the query parameters. A choice made
+with `choose` survives both: it is written to the URL, so that a view can be bookmarked, reloaded and sent, and
+remembered for the session, so that study and run stay chosen from page to page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+import streamlit as st
+
+
+class Param(StrEnum):
+    """The query parameters of the app."""
+
+    DATASET = "dataset"
+    STUDY = "study"
+    RUN = "run"
+    IMAGE = "image"
+    CLASS = "class"
+    BACKBONE = "backbone"
+    AGAINST = "against"
+    DECODER = "decoder"
+
+
+class Key(StrEnum):
+    """Keys of widgets and session state; tests find widgets by them."""
+
+    # The launch form, in the sidebar of every page
+    LAUNCH_DATASET = "launch.dataset"
+    LAUNCH_BACKBONES = "launch.backbones"
+    LAUNCH_ORIGINAL_SIX = "launch.original_six"
+    LAUNCH_CLEAR = "launch.clear"
+    LAUNCH_OTHER = "launch.other"
+    LAUNCH_DECODER = "launch.decoder"
+    LAUNCH_WEIGHTS = "launch.weights"
+    LAUNCH_EPOCHS = "launch.epochs"
+    LAUNCH_IMAGE_SIZE = "launch.image_size"
+    LAUNCH_SEEDS = "launch.seeds"
+    LAUNCH_NAME = "launch.name"
+    LAUNCH_RECIPE = "launch.recipe"
+    LAUNCH_BATCH_SIZE = "launch.batch_size"
+    LAUNCH_OPTIMIZER = "launch.optimizer"
+    LAUNCH_LEARNING_RATE = "launch.learning_rate"
+    LAUNCH_ENCODER_LR = "launch.encoder_lr_factor"
+    LAUNCH_WEIGHT_DECAY = "launch.weight_decay"
+    LAUNCH_SCHEDULE = "launch.schedule"
+    LAUNCH_WARMUP = "launch.warmup"
+    LAUNCH_LOSS = "launch.loss"
+    LAUNCH_AUGMENTATION = "launch.augmentation"
+    LAUNCH = "launch.submit"
+    LAUNCH_ERROR = "launch.error"
+    LAUNCHED = "launch.done"
+
+    # Overview
+    DEMO = "overview.demo"
+
+    # Dataset
+    DATASET_DEMO = "dataset.demo"
+    ADD_NAME = "dataset.add.name"
+    ADD_IMAGES = "dataset.add.images"
+    ADD_MASKS = "dataset.add.masks"
+    ADD_CLASSES = "dataset.add.classes"
+    ADD_IGNORE = "dataset.add.ignore"
+    ADD_GROUPING = "dataset.add.grouping"
+    ADD_REGEX = "dataset.add.regex"
+    ADD_VAL = "dataset.add.val"
+    ADD_TEST = "dataset.add.test"
+    ADD = "dataset.add.submit"
+    ADD_ERROR = "dataset.add.error"
+    BROWSE_PART = "dataset.browse.part"
+    BROWSE_OPACITY = "dataset.browse.opacity"
+    BROWSE_PREVIOUS = "dataset.browse.previous"
+    BROWSE_NEXT = "dataset.browse.next"
+    SPLIT_SEED = "dataset.split.seed"
+    SPLIT_VAL = "dataset.split.val"
+    SPLIT_TEST = "dataset.split.test"
+    SPLIT = "dataset.split.submit"
+    DATASET_CHECK = "dataset.check"
+    DATASET_REMOVE = "dataset.remove"
+
+    # Training
+    PREVIEW_EPOCH = "training.preview_epoch"
+    STOP = "training.stop"
+    RESUME = "training.resume"
+    DELETE = "training.delete"
+    DELETE_STUDY = "training.delete_study"
+    STOP_STUDY = "training.stop_study"
+    TRASH_EMPTY = "training.trash_empty"
+
+    # Charts
+    CHARTS_FAMILY = "charts.family"
+    CHARTS_SINGLE = "charts.single_runs"
+    CHARTS_COST = "charts.cost"
+    CHARTS_CSV = "charts.csv"
+
+    # Architectures
+    NETWORK_BACKBONE = "architectures.backbone"
+    NETWORK_AGAINST = "architectures.against"
+    NETWORK_SIZE = "architectures.image_size"
+    NETWORK_SEARCH = "architectures.search"
+    NETWORK_CSV = "architectures.csv"
+
+    # Predictions
+    PREDICT_SOURCE = "predictions.source"
+    PREDICT_PREVIOUS = "predictions.previous"
+    PREDICT_NEXT = "predictions.next"
+    PREDICT_UPLOAD = "predictions.upload"
+    PREDICT_OPACITY = "predictions.opacity"
+    PREDICT_MASK = "predictions.mask"
+
+    # Dialogs
+    CONFIRM = "confirm.yes"
+    CANCEL = "confirm.no"
+
+    def of(self, name: str) -> str:
+        """The key of one of several like widgets, as the stop button of one run."""
+        return f"{self.value}:{name}"
+
+
+def remembered(param: Param) -> str | None:
+    """The choice that the URL, or else an earlier page of this session, made for `param`."""
+    return st.query_params.get(param) or st.session_state.get(f"chosen.{param}")
+
+
+def remember(param: Param, value: str | None) -> None:
+    """Make `value` the choice for `param` on this page (its URL) and on those opened later; None forgets it."""
+    st.session_state[f"chosen.{param}"] = value
+    if value is None:
+        st.query_params.pop(param, None)
+    elif st.query_params.get(param) != value:
+        st.query_params[param] = value
+
+
+def choose(
+    param: Param,
+    label: str,
+    options: Sequence[str],
+    *,
+    default: str | None = None,
+    format_func: Callable[[str], str] = str,
+    help: str | None = None,
+    label_visibility: str = "visible",
+) -> str | None:
+    """Draw a select box whose choice stands in the URL, and return the choice; None without options.
+
+    What the URL names but `options` lacks (a deleted run, a mistyped link) gives way to `default`, else to the
+    first option. The URL wins over the widget only when it changed since it was last read, as by the
+    browser's back button.
+    """
+    if not options:
+        return None
+    key, seen = f"choose.{param}", f"seen.{param}"
+    in_url = st.query_params.get(param)
+    if in_url in options and in_url != st.session_state.get(seen):
+        st.session_state[key] = in_url
+    elif st.session_state.get(key) not in options:
+        wanted = [in_url, st.session_state.get(f"chosen.{param}"), default]
+        st.session_state[key] = next((value for value in wanted if value in options), options[0])
+    value = st.selectbox(
+        label,
+        list(options),
+        key=key,
+        format_func=format_func,
+        help=help,
+        label_visibility=label_visibility,  # type: ignore[arg-type]
+    )
+    remember(param, value)
+    st.session_state[seen] = value
+    return value

@@ -1,0 +1,61 @@
+"""How the tests of the app open it, and workspaces of many kinds to open it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from segcore.status import RunState
+from segcore.store import RunStore
+from segcore.workspace import Workspace
+from tests import factories
+
+ROOT = Path(__file__).resolve().parents[2]
+OpenApp = Callable[..., AppTest]
+
+LONG = "a-study-whose-name-is-as-long-as-names-are-allowed-to-be-" + "x" * 23
+
+
+@pytest.fixture
+def open_app(workspace: Workspace) -> OpenApp:  # noqa: ARG001
+    """Opens the app on the test's workspace: `open_app("pages/dataset.py", study="s")` for a page and its URL."""
+
+    def open_page(page: str | None = None, **query: str) -> AppTest:
+        app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=30)
+        for name, value in query.items():
+            app.query_params[name] = value
+        app.run()
+        if page is not None:
+            app.switch_page(page)
+            for name, value in query.items():  # a change of page clears them
+                app.query_params[name] = value
+            app.run()
+        return app
+
+    return open_page
+
+
+@pytest.fixture(params=["empty", "one run", "mixed", "twenty runs", "long names"])
+def any_workspace(request: pytest.FixtureRequest, store: RunStore, tmp_path: Path) -> Workspace:
+    """Workspaces that a page must bear."""
+    kind = request.param
+    if kind == "one run":
+        factories.make_run(store, dataset=factories.add_dataset(store.workspace, tmp_path / "source"))
+    elif kind == "mixed":
+        factories.make_mixed_study(store, dataset=factories.add_dataset(store.workspace, tmp_path / "source"))
+    elif kind == "twenty runs":
+        factories.make_study(store, seeds=range(10), epochs=3)
+    elif kind == "long names":
+        for state in (RunState.FAILED, RunState.RUNNING):
+            factories.make_run(store, study=LONG, encoder="x" * 70, seed=int(state is RunState.FAILED), state=state,
+                               message="*a* <b>message</b> " * 30)  # fmt: skip
+    return store.workspace
+
+
+def texts(app: AppTest) -> str:
+    """Return all that the screen says in Markdown, captions, titles and messages."""
+    kinds = (app.title, app.subheader, app.markdown, app.caption, app.error, app.warning, app.info, app.success)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)

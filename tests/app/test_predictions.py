@@ -1,0 +1,217 @@
+"""The Predictions page: choosing run and image, pictures and scores, uploads good and bad, what may go wrong."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from segcore.data.store import Dataset
+from segcore.errors import ImageReadError, SegcoreError
+from segcore.runs import Run
+from segcore.status import RunState
+from segcore.store import RunStore
+from segcore.ui import predictions_choice, predictions_view, uploads
+from segcore.ui.state import Key
+from tests import factories
+from tests.app.conftest import OpenApp, texts
+
+PAGE = "pages/predictions.py"
+
+
+@pytest.fixture
+def dataset(store: RunStore, tmp_path: Path) -> Dataset:
+    return factories.add_dataset(store.workspace, tmp_path / "source")
+
+
+@pytest.fixture
+def run(store: RunStore, dataset: Dataset) -> Run:
+    return factories.make_run(store, dataset=dataset, with_weights=True, encoder=factories.LITE0)
+
+
+def captions(app: AppTest) -> list[str]:
+    return [image.caption for group in app.get("imgs") for image in group.proto.imgs]
+
+
+def test_empty_page_leads_to_the_overview(open_app: OpenApp) -> None:
+    app = open_app(PAGE)
+    assert "No trained network yet" in texts(app)
+    next(button for button in app.button if button.label == "Go to Overview").click().run()
+    assert app.title[0].value != "Predictions"
+
+
+def test_runs_without_weights_are_not_offered(store: RunStore, open_app: OpenApp) -> None:
+    factories.make_mixed_study(store)
+    app = open_app(PAGE)
+    assert not app.exception
+    assert "No trained network yet" in texts(app)
+
+
+def test_image_mask_prediction_scores_and_legend(run: Run, open_app: OpenApp) -> None:
+    app = open_app(PAGE)
+    assert not app.exception
+    assert captions(app)[:3] == ["Image", "Mask (the truth)", "Prediction"]
+    assert any("Where it is wrong" in caption for caption in captions(app))
+    assert {metric.label for metric in app.metric} == {"Pixel accuracy of this image", "mIoU of this image"}
+    legend = app.dataframe[0].value
+    assert set(legend["Class"]) == {info.name for info in run.config.dataset.trained_classes}
+    assert legend["In the mask"].sum() == pytest.approx(100)
+    assert legend["Predicted"].sum() == pytest.approx(100)
+    assert Key.PREDICT_MASK in {button.key for button in app.get("download_button")}
+
+
+def test_any_run_with_weights_is_offered(store: RunStore, run: Run, open_app: OpenApp) -> None:
+    stopped = factories.make_run(store, dataset=None, study="other", seed=3, state=RunState.STOPPED)
+    shutil.copy(run.best_weights, stopped.best_weights)
+    app = open_app(PAGE, study="other")
+    assert app.selectbox(key="choose.run").value == stopped.name
+    assert "stopped" in app.selectbox(key="choose.run").options[0]
+
+
+def test_url_holds_run_and_image_and_next_steps_on(run: Run, open_app: OpenApp) -> None:
+    names = sorted(run.split.val)
+    app = open_app(PAGE, study="study", run=run.name, image=names[1])
+    assert app.selectbox(key="choose.image").value == names[1]
+    app.button(key=Key.PREDICT_NEXT).click().run()
+    assert app.selectbox(key="choose.image").value == names[0]  # after the last comes the first
+    assert app.query_params["image"] in (names[0], [names[0]])
+    app.button(key=Key.PREDICT_PREVIOUS).click().run()
+    assert app.selectbox(key="choose.image").value == names[1]
+
+
+def test_training_images_carry_a_warning(run: Run, open_app: OpenApp) -> None:
+    name = sorted(run.split.train)[0]
+    app = open_app(PAGE, study="study", run=run.name, image=name)
+    assert app.selectbox(key="choose.image").value == name
+    assert "learnt from this very image" in texts(app)
+
+
+def test_test_images_stay_sealed(store: RunStore, dataset: Dataset, open_app: OpenApp) -> None:
+    split = dataset.make_split(val=0.25, test=0.25, seed=0)
+    assert split.test
+    sealed = factories.make_run(store, dataset=dataset, with_weights=True, encoder=factories.LITE0)
+    app = open_app(PAGE, study="study", run=sealed.name, image=split.test[0])
+    assert not app.exception
+    assert app.selectbox(key="choose.image").value in split.val
+    assert set(app.selectbox(key="choose.image").options) == set(split.val)
+    assert "stay sealed" in texts(app)
+
+
+def test_damaged_weights_are_a_message(run: Run, open_app: OpenApp) -> None:
+    run.best_weights.write_bytes(run.best_weights.read_bytes()[:2000])
+    app = open_app(PAGE)
+    assert not app.exception
+    assert app.error
+
+
+def test_dataset_that_is_gone_leaves_uploads(run: Run, dataset: Dataset, open_app: OpenApp) -> None:
+    shutil.rmtree(dataset.path)
+    app = open_app(PAGE)
+    assert not app.exception
+    assert "no longer here" in texts(app)
+    assert not captions(app)
+
+
+def test_image_file_that_is_gone_is_a_message(run: Run, dataset: Dataset, open_app: OpenApp) -> None:
+    for pair in dataset.pairs:
+        pair.image.unlink()
+    app = open_app(PAGE)
+    assert not app.exception
+    assert app.error
+
+
+def test_upload_is_predicted_without_scores(run: Run, open_app: OpenApp) -> None:
+    app = open_app(PAGE)
+    app.get("button_group")[0].set_value([predictions_choice.UPLOAD]).run()
+    app.get("file_uploader")[0].set_value(("field.png", picture(80, 50), "image/png")).run()
+    assert not app.exception
+    assert captions(app)[:2] == ["Image", "Prediction"]
+    assert not app.metric
+    assert "IoU" not in app.dataframe[0].value.columns
+
+
+def test_predictions_are_kept_until_weights_or_image_change(run: Run) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    labels = predictions_view.predict(run, image)
+    assert labels.shape == (40, 60)
+    assert labels.dtype == np.uint8
+    run.best_weights.unlink()
+    with pytest.raises(SegcoreError, match="lost its weights"):
+        predictions_view.predict(run, image)
+
+
+def test_absent_class_is_said_to_be_absent() -> None:
+    classes = factories.CLASSES[1:]
+    labels = np.array([[0, 0], [0, 1]], dtype=np.uint8)
+    truth = np.array([[0, 0], [1, 255]], dtype=np.uint8)
+    rows = predictions_view.legend_rows(classes, labels, truth, np.array([0.5, 0.0, np.nan]))
+    assert [row["Class"] for row in rows] == ["paved-area", "grass", "roof"]
+    assert rows[0]["In the mask"] == pytest.approx(200 / 3)
+    assert rows[0]["Predicted"] == pytest.approx(75)
+    assert [row["IoU"] for row in rows] == ["50.0 %", "0.0 %", "not in this image"]
+
+
+# Uploads -------------------------------------------------------------------------------------------
+
+
+def picture(width: int, height: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, (width, height), 120).save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_upload_of_every_kind_is_read(kind: str, mode: str) -> None:
+    image = uploads.read_upload(picture(300, 100, kind, mode), "a picture", max_side=150)
+    assert image.shape == (50, 150, 3)
+    assert image.dtype == np.uint8
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of a few bytes whose header claims any size."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("width", "height"), [(8_000, 8_000), (12_000, 12_000), (60_000, 60_000)])
+def test_decompression_bomb_is_refused_before_it_unfolds(width: int, height: int) -> None:
+    with pytest.raises(ImageReadError, match=r"million.*Upload a smaller version"):
+        uploads.read_upload(bomb(width, height), "bomb.png", max_side=100)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"not an image", b"<svg onload=alert(1)>", picture(9, 9, "BMP"), picture(9, 9, "GIF", "P")],
+    ids=["empty", "text", "svg", "bmp", "gif"],
+)
+def test_upload_of_another_kind_is_refused(data: bytes) -> None:
+    with pytest.raises(ImageReadError, match="Upload an image of one of these kinds"):
+        uploads.read_upload(data, "upload", max_side=100)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_truncated_upload_is_refused(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, format=kind)
+    whole = buffer.getvalue()
+    with pytest.raises(ImageReadError, match=r"damaged|can be read"):
+        uploads.read_upload(whole[: len(whole) // 2], "cut.img", max_side=100)
+
+
+def test_upload_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_MEGABYTES", 0)
+    with pytest.raises(ImageReadError, match="MB"):
+        uploads.read_upload(picture(9, 9), "large.png", max_side=100)

@@ -1,0 +1,220 @@
+"""Every page on every kind of workspace, the sidebar's launch form, and what opening the app costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from segcore.config import Recipe, StudyConfig
+from segcore.errors import SegcoreError, WeightsError
+from segcore.launch import plan
+from segcore.models import catalog
+from segcore.runs import Run
+from segcore.status import RunState
+from segcore.store import RunStore
+from segcore.ui import launch_form, sidebar
+from segcore.ui.state import Key
+from segcore.workspace import HOME_VARIABLE, Workspace
+from tests import factories
+from tests.app.conftest import ROOT, OpenApp, texts
+
+PAGES = sorted(path.name for path in (ROOT / "pages").glob("*.py"))
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch, store: RunStore) -> list[StudyConfig]:
+    """Replaces launching by noting what was asked for and queueing made-up runs."""
+    asked: list[StudyConfig] = []
+
+    def launch_study(config: StudyConfig, workspace: Workspace | None = None) -> list[Run]:  # noqa: ARG001
+        asked.append(config)
+        source = factories.fake_dataset(config.dataset)
+        return store.create_study(config, source.config, source.fingerprint, source.split)
+
+    monkeypatch.setattr(plan, "launch_study", launch_study)
+    return asked
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_draws(page: str, any_workspace: Workspace, open_app: OpenApp) -> None:  # noqa: ARG001
+    app = open_app(f"pages/{page}")
+    assert not app.exception
+    assert len(app.title) == 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_unwritable_workspace_is_said(
+    page: str, open_app: OpenApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "file" / "home"))
+    app = open_app(f"pages/{page}")
+    assert not app.exception
+    assert any("file/home" in error.value.replace("\\", "") for error in app.sidebar.error)
+
+
+def test_unknown_names_in_the_url_are_ignored(open_app: OpenApp, store: RunStore) -> None:
+    run = factories.make_run(store)
+    app = open_app("pages/training.py", study="../../etc", run="<b>")
+    assert not app.exception
+    assert app.query_params["study"] in (run.study_name, [run.study_name])
+
+
+def test_opening_pages_imports_no_torch(workspace: Workspace, store: RunStore, tmp_path: Path) -> None:
+    factories.make_mixed_study(store, dataset=factories.add_dataset(workspace, tmp_path / "source"))
+    code = (
+        "import sys\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        "app = AppTest.from_file('streamlit_app.py', default_timeout=60).run()\n"
+        "for page in ('overview', 'dataset', 'training', 'charts'):\n"
+        "    app.switch_page(f'pages/{page}.py').run()\n"
+        "    assert not app.exception, app.exception\n"
+        "    heavy = {'torch', 'timm', 'segmentation_models_pytorch'} & set(sys.modules)\n"
+        "    assert not heavy, (page, heavy)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_config_keeps_the_app_on_this_machine() -> None:
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["server"]["address"] == "localhost"
+    assert config["server"]["fileWatcherType"] == "none"
+    assert config["browser"]["gatherUsageStats"] is False
+    assert {"light", "dark"} <= set(config["theme"])
+
+
+# The launch form ---------------------------------------------------------------------------------------
+
+
+def test_launch_without_a_dataset_is_not_possible(open_app: OpenApp) -> None:
+    app = open_app()
+    assert app.button(key=Key.LAUNCH).disabled
+
+
+def test_form_makes_the_study_it_shows(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path, launched: list[StudyConfig]
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    app = open_app()
+    app.button(key=Key.LAUNCH_ORIGINAL_SIX).click().run()
+    app.text_input(key=Key.LAUNCH_OTHER).set_value("resnet26, resnet18").run()
+    app.radio(key=Key.LAUNCH_WEIGHTS).set_value(launch_form.SCRATCH)
+    app.number_input(key=Key.LAUNCH_EPOCHS).set_value(7)
+    app.number_input(key=Key.LAUNCH_SEEDS).set_value(3)
+    app.number_input(key=Key.LAUNCH_BATCH_SIZE).set_value(4)
+    app.button(key=Key.LAUNCH).click().run()
+    assert not app.exception
+    (config,) = launched
+    assert set(config.encoders) == {*catalog.ORIGINAL_SIX, "resnet26"}
+    assert (config.weights, config.seeds, config.name) == ("none", (0, 1, 2), "tiny-1")
+    assert (config.recipe.epochs, config.recipe.batch_size) == (7, 4)
+    assert app.title[0].value == "Training"
+    assert app.text_input(key=Key.LAUNCH_NAME).value == "tiny-2"
+
+
+def test_recipe_fills_in_its_settings(open_app: OpenApp, launched: list[StudyConfig], workspace: Workspace,
+                                      tmp_path: Path) -> None:  # fmt: skip
+    factories.add_dataset(workspace, tmp_path / "source")
+    app = open_app()
+    app.selectbox(key=Key.LAUNCH_RECIPE).set_value("notebook").run()
+    assert app.number_input(key=Key.LAUNCH_EPOCHS).value == 100
+    app.button(key=Key.LAUNCH).click().run()
+    assert launched[0].recipe == Recipe.named("notebook")
+
+
+def test_form_survives_a_change_of_page(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    app = open_app()
+    app.number_input(key=Key.LAUNCH_EPOCHS).set_value(12).run()
+    app.switch_page("pages/training.py").run()
+    assert app.number_input(key=Key.LAUNCH_EPOCHS).value == 12
+
+
+@pytest.mark.parametrize(
+    ("field", "label"),
+    [("encoders", "Other backbones"), ("weights", "Start from"), ("decoder", "Decoder"), ("name", "Study name")],
+)
+def test_error_stands_beside_its_field(
+    field: str, label: str, open_app: OpenApp, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+
+    def refuse(*_: object) -> list[Run]:
+        raise WeightsError("No *weights* here: put them into <folder>.", field=field)
+
+    monkeypatch.setattr(plan, "launch_study", refuse)
+    app = open_app()
+    app.button(key=Key.LAUNCH).click().run()
+    (error,) = app.sidebar.error
+    assert error.value == r"No \*weights\* here: put them into \<folder\>\.".replace(":", r"\:")
+    elements = list(_walk(app.sidebar))
+    before = [e for e in elements[: elements.index(error)] if getattr(e, "label", "")]
+    assert before[-1].label == label
+    app.number_input(key=Key.LAUNCH_EPOCHS).set_value(3).run()
+    assert not app.sidebar.error, "an error must go once the form was changed"
+
+
+def test_bad_study_name_is_an_error_beside_the_field(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    app = open_app()
+    app.text_input(key=Key.LAUNCH_NAME).set_value("../up").run()
+    app.button(key=Key.LAUNCH).click().run()
+    assert len(app.sidebar.error) == 1
+    assert not RunStore(workspace).runs()
+
+
+def test_no_backbone_is_an_error(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    app = open_app()
+    app.button(key=Key.LAUNCH_CLEAR).click().run()
+    app.button(key=Key.LAUNCH).click().run()
+    assert "at least one backbone" in app.sidebar.error[0].value
+
+
+@pytest.mark.parametrize("field", launch_form.RECIPE_KEYS)
+def test_every_recipe_setting_has_label_and_bounds_of_the_field(field: str) -> None:
+    assert launch_form.FIELD_LABELS[field]
+    if Recipe.model_fields[field].annotation not in (int, float):
+        return
+    low, high, step = launch_form.bounds(field)
+    Recipe(**{field: low})
+    Recipe(**{field: high})
+    with pytest.raises(SegcoreError):
+        Recipe(**{field: high + (step or 1)})
+
+
+def test_form_offers_every_field_of_the_recipe() -> None:
+    assert set(launch_form.RECIPE_KEYS) == set(Recipe.model_fields) - {"name"}
+
+
+# The queue ---------------------------------------------------------------------------------------------
+
+
+def test_sidebar_lists_what_runs_and_stops_it(open_app: OpenApp, store: RunStore) -> None:
+    running = factories.make_run(store, state=RunState.RUNNING)
+    waiting = factories.make_run(store, seed=1, state=RunState.QUEUED)
+    app = open_app()
+    for run in (running, waiting):
+        app.button(key=Key.STOP.of(f"sidebar/{run.study_name}/{run.name}")).click().run()
+    assert running.stop_requested()
+    assert waiting.state is RunState.STOPPED
+    assert app.button(key=Key.STOP.of(f"sidebar/{running.study_name}/{running.name}")).disabled
+
+
+def test_long_queue_is_cut(open_app: OpenApp, store: RunStore) -> None:
+    factories.make_study(store, seeds=range(10), state=RunState.QUEUED)
+    app = open_app()
+    assert f"and {20 - sidebar.WAITING_SHOWN} more runs waiting" in texts(app)
+
+
+def _walk(block: object) -> list:
+    found = []
+    for child in getattr(block, "children", {}).values():
+        found.append(child)
+        found.extend(_walk(child))
+    return found

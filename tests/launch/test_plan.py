@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segcore.config import Recipe, StudyConfig
+from segcore.errors import ConfigError, ModelError, SegcoreError
+from segcore.launch import plan
+from segcore.store import RunStore
+from segcore.workspace import Workspace
+from tests.factories import add_dataset
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "ensure_scheduler", lambda _workspace: None)
+
+
+def config(**changes: object) -> StudyConfig:
+    values = {"name": "s", "dataset": "tiny", "encoders": ("resnet18",), "weights": "none"}
+    return StudyConfig(**{**values, "recipe": Recipe(image_size=64), **changes})
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_study_is_queued_with_full_names(workspace: Workspace, tmp_path: Path) -> None:
+    add_dataset(workspace, tmp_path / "source")
+    (run,) = plan.launch_study(config(), workspace)
+    assert run.config.encoder == "resnet18"
+    assert run.split.val
+    (workspace.weights / "resnet18.tv_in1k.safetensors").write_bytes(b"x")
+    (second,) = plan.launch_study(config(weights="pretrained"), workspace)
+    assert second.config.encoder == "resnet18.tv_in1k"
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(
+    ("changes", "field", "said"),
+    [
+        ({"dataset": "nothing"}, "dataset", "nothing"),
+        ({"encoders": ("resnet81",)}, "encoders", "resnet18"),
+        ({"decoder": "unett"}, "decoder", "unet"),
+        ({"weights": "pretrained"}, "encoders", "SEGCORE_WEIGHTS"),
+    ],
+)
+def test_what_cannot_work_is_refused_beside_its_field(
+    workspace: Workspace, tmp_path: Path, changes: dict[str, object], field: str, said: str
+) -> None:
+    add_dataset(workspace, tmp_path / "source")
+    with pytest.raises(SegcoreError, match=said) as caught:
+        plan.launch_study(config(**changes), workspace)
+    assert caught.value.field == field
+    assert RunStore(workspace).runs() == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_an_encoder_that_the_decoder_refuses_is_refused_before_queueing(workspace: Workspace, tmp_path: Path) -> None:
+    add_dataset(workspace, tmp_path / "source")
+    with pytest.raises(ModelError) as caught:
+        plan.launch_study(config(encoders=("vit_tiny_patch16_224",)), workspace)
+    assert caught.value.field == "encoders"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_other_settings_under_an_old_name_are_refused(workspace: Workspace, tmp_path: Path) -> None:
+    add_dataset(workspace, tmp_path / "source")
+    plan.launch_study(config(), workspace)
+    with pytest.raises(ConfigError, match="another recipe") as caught:
+        plan.launch_study(config(recipe=Recipe(image_size=96)), workspace)
+    assert caught.value.field == "name"

@@ -1,0 +1,480 @@
+"""The command line: what it prints where, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.__main__ import main
+from segcore.cli import output
+from segcore.config import DatasetConfig, StudyConfig
+from segcore.errors import LaunchError
+from segcore.runs import Run
+from segcore.status import RunState
+from segcore.store import RunStore
+from segcore.workspace import Workspace
+from tests import factories
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN_KEYS = set(
+    [
+        "study",
+        "run",
+        "encoder",
+        "decoder",
+        "weights",
+        "seed",
+        "state",
+        "epoch",
+        "epochs",
+        "val_pixel_accuracy",
+        "val_miou",
+        "majority_baseline",
+        "seconds",
+        "path",
+    ]
+)
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def json_of(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Carries out a command with --json; returns its document after checking the exit code."""
+
+    def call(*words: str | Path, code: int = 0) -> Any:
+        capsys.readouterr()
+        got = main([*map(str, words), "--json"])
+        printed = capsys.readouterr()
+        assert got == code, printed.err
+        return json.loads(printed.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+    return call
+
+
+@pytest.fixture
+def error_of(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Carries out a command that must be refused; returns the one line it says."""
+
+    def call(*words: str | Path, code: int = 2) -> str:
+        capsys.readouterr()
+        assert main([*map(str, words)]) == code
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        last = printed.err.splitlines()[-1]
+        assert last.startswith("Error: ")
+        assert "Traceback" not in printed.err
+        return last
+
+    return call
+
+
+def add_words(config: DatasetConfig, name: str = "tiny") -> list[str]:
+    return ["dataset", "add", name, "--images", str(config.images), "--masks", str(config.masks), "--classes",
+            str(config.images.parent / "classes.csv"), "--ignore", "unlabeled"]  # fmt: skip
+
+
+# Datasets ------------------------------------------------------------------------------------------
+
+
+def test_dataset_from_add_to_remove(workspace: Workspace, tiny_dataset: Call, json_of: Call) -> None:
+    words = add_words(tiny_dataset())
+    added = json_of(*words, "--group-regex", factories.GROUP_REGEX, "--val-share", "0.25")
+    assert (added["images"], added["groups"], added["classes"]) == (8, 4, 3)
+    assert (added["train"], added["val"], added["test"]) == (6, 2, 0)
+    assert added["report"]["problems"] == []
+    assert [row["dataset"] for row in json_of("dataset", "list")] == ["tiny"]
+    assert json_of("dataset", "check", "tiny")["fingerprint"] == added["fingerprint"]
+    moved = json_of("dataset", "remove", "tiny")
+    assert Path(moved["moved_to"]).is_dir()
+    assert json_of("dataset", "list") == []
+
+
+def test_dataset_add_takes_a_split_file(
+    workspace: Workspace, tiny_dataset: Call, json_of: Call, tmp_path: Path
+) -> None:
+    config = tiny_dataset()
+    names = sorted(path.stem for path in config.images.iterdir())
+    (tmp_path / "split.json").write_text(json.dumps({"train": names[2:], "val": names[1:2], "test": names[:1]}))
+    added = json_of(*add_words(config), "--split-file", tmp_path / "split.json")
+    assert (added["train"], added["val"], added["test"]) == (6, 1, 1)
+
+
+def test_dataset_check_reads_again_what_changed(workspace: Workspace, tiny_dataset: Call, json_of: Call) -> None:
+    config = tiny_dataset()
+    before = json_of(*add_words(config))
+    next(iter(sorted(config.masks.iterdir()))).unlink()
+    after = json_of("dataset", "check", "tiny")
+    assert after["usable"] == before["usable"] - 1
+    assert len(after["report"]["problems"]) == 1
+
+
+def test_dataset_tables_are_for_people(
+    workspace: Workspace, tiny_dataset: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(add_words(tiny_dataset())) == 0
+    printed = capsys.readouterr()
+    assert "paved-area" in printed.out
+    assert "unlabeled" not in printed.out
+    assert "Checking" in printed.err
+    assert main(["dataset", "list"]) == 0
+    assert "tiny" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"--classes": "nowhere.csv"}, "nowhere.csv"),
+        ({"--images": "nowhere"}, "nowhere"),
+        ({"--ignore": "unlabelled"}, "unlabeled"),
+        ({"--group-regex": "("}, "regular expression"),
+        ({"--group-regex": "^nothing"}, "^nothing"),
+        ({"--split-file": "nowhere.json"}, "nowhere.json"),
+        ({"--val-share": "1.5"}, "1.5"),
+    ],
+)
+def test_dataset_that_cannot_be_added_leaves_nothing(
+    workspace: Workspace, tiny_dataset: Call, error_of: Call, change: dict[str, str], said: str
+) -> None:
+    words = add_words(tiny_dataset())
+    for flag, value in change.items():
+        words = [*words, flag, value] if flag not in words else words
+        words[words.index(flag) + 1] = value
+    assert said in error_of(*words)
+    assert list(workspace.datasets.iterdir()) == []
+
+
+def test_unwritable_workspace_is_one_line(
+    tiny_dataset: Call, error_of: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SEGCORE_HOME", str(tmp_path / "file" / "home"))
+    assert str(tmp_path / "file") in error_of(*add_words(tiny_dataset()))
+
+
+# Studies and runs ----------------------------------------------------------------------------------
+
+
+def test_runs_lists_every_state(store: RunStore, json_of: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    factories.make_mixed_study(store)
+    factories.make_run(store, study="other")
+    rows = json_of("runs")
+    assert len(rows) == 7
+    assert all(set(row) >= RUN_KEYS for row in rows)
+    assert {row["state"] for row in rows} == {state.value for state in RunState}
+    assert [row["study"] for row in json_of("runs", "--study", "other")] == ["other"]
+    assert main(["runs"]) == 0
+    assert "interrupted" in capsys.readouterr().out
+
+
+def test_empty_listings(workspace: Workspace, json_of: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["runs"], ["study", "list"], ["dataset", "list"]):
+        assert json_of(*words) == []
+        assert main(words) == 0
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert "demo" in printed.err
+
+
+def test_study_list_stop_and_remove(store: RunStore, json_of: Call, error_of: Call) -> None:
+    runs = factories.make_mixed_study(store, "mixed")
+    (row,) = json_of("study", "list")
+    assert row["study"] == "mixed"
+    assert row["states"] == {state.value: 1 for state in RunState}
+    assert "training" in error_of("study", "remove", "mixed")
+    stopping = json_of("study", "stop", "mixed")["stopping"]
+    assert stopping == [runs[RunState.RUNNING].name, runs[RunState.QUEUED].name]
+    assert runs[RunState.QUEUED].state is RunState.STOPPED
+    assert runs[RunState.RUNNING].stop_requested()
+    factories.make_run(store, study="done")
+    assert Path(json_of("study", "remove", "done")["moved_to"]).is_dir()
+    assert [row["study"] for row in json_of("study", "list")] == ["mixed"]
+
+
+def test_run_stop_resume_and_remove(
+    store: RunStore, json_of: Call, error_of: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Workspace] = []
+    monkeypatch.setattr("segcore.launch.local.ensure_scheduler", started.append)
+    run = factories.make_run(store, state=RunState.QUEUED)
+    assert json_of("run", "stop", run.path)["state"] == "stopped"
+    assert json_of("run", "resume", f"study/{run.name}")["state"] == "queued"
+    assert len(started) == 1
+    assert "queued" in error_of("run", "resume", run.path)
+    assert Path(json_of("run", "remove", run.path)["moved_to"]).is_dir()
+    assert not run.exists()
+    assert "'study'" in error_of("run", "stop", "study/nothing")
+
+
+def test_run_of_another_workspace_is_left_alone(store: RunStore, error_of: Call, tmp_path: Path) -> None:
+    run = factories.make_run(RunStore(Workspace(tmp_path / "elsewhere")))
+    assert "SEGCORE_HOME" in error_of("run", "remove", run.path)
+    assert run.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--seeds", "0,x"], "--seeds"),
+        (["--seeds", "0,0"], "--seeds"),
+        (["--backbones", "resnet18,"], "--backbones"),
+        (["--backbones", "resnet19"], "resnet18"),
+        (["--image-size", "100"], "--image-size"),
+        (["--epochs", "0"], "--epochs"),
+        (["--epochs", "many"], "--epochs"),
+        (["--batch-size", "1"], "--batch-size"),
+        (["--recipe", "cake"], "default, notebook"),
+        (["--weights", "some"], "--weights"),
+        (["--decoder", "unett"], "unet"),
+        (["--dataset", "tyni"], "tiny"),
+        (["--unknown"], "--unknown"),
+    ],
+)
+def test_study_that_cannot_be_launched_leaves_nothing(
+    workspace: Workspace, error_of: Call, tmp_path: Path, words: list[str], said: str
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    defaults = ["--dataset", "tiny", "--backbones", "resnet18", "--weights", "none"]
+    assert said in error_of("study", "run", "new", *defaults, *words)
+    assert list(workspace.studies.iterdir()) == []
+
+
+def test_pretrained_weights_that_are_not_here(workspace: Workspace, error_of: Call, tmp_path: Path) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    said = error_of("study", "run", "new", "--dataset", "tiny", "--backbones", "resnet18")
+    assert "resnet18.tv_in1k" in said
+    assert str(workspace.weights) in said
+
+
+@pytest.mark.parametrize("words", [["study"], ["study", "run"], ["predict"], ["nothing"], ["--nothing"]])
+def test_usage_errors_are_one_line(error_of: Call, words: list[str]) -> None:
+    assert "--help" in error_of(*words)
+
+
+def test_no_words_at_all_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "study" in capsys.readouterr().out
+
+
+# Following -----------------------------------------------------------------------------------------
+
+
+def fake_launch(monkeypatch: pytest.MonkeyPatch, store: RunStore, *states: RunState) -> list[StudyConfig]:
+    """Make a launch write one run in each state, and the scheduler finish what waits."""
+    seen: list[StudyConfig] = []
+
+    def launch(config: StudyConfig, workspace: Workspace | None = None) -> list[Run]:
+        seen.append(config)
+        return [
+            factories.make_run(store, study=config.name, encoder=config.encoders[0], seed=seed, state=state)
+            for seed, state in enumerate(states)
+        ]
+
+    def finish(workspace: Workspace) -> None:
+        for run in RunStore(workspace).active():
+            factories.set_state(run, RunState.FINISHED, done=5)
+
+    monkeypatch.setattr("segcore.launch.plan.launch_study", launch)
+    monkeypatch.setattr("segcore.cli.follow.ensure_scheduler", finish)
+    monkeypatch.setattr("segcore.cli.follow.POLL_SECONDS", 0.01)
+    return seen
+
+
+STUDY = ("study", "run", "new", "--dataset", "tiny", "--backbones", "resnet18,resnet34", "--weights", "none")
+
+
+def test_study_run_follows_to_the_end(
+    store: RunStore, json_of: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = fake_launch(monkeypatch, store, RunState.FINISHED, RunState.QUEUED)
+    words = ("--seeds", "0,1", "--epochs", "7", "--decoder", "fpn", "--image-size", "96", "--batch-size", "4")
+    document = json_of(*STUDY, *words)
+    assert [row["state"] for row in document["runs"]] == ["finished", "finished"]
+    assert document["states"] == {"finished": 2}
+    assert all(set(row) >= RUN_KEYS for row in document["runs"])
+    assert document["results"][0]["encoder"] == "resnet18"
+    config = seen[0]
+    assert (config.encoders, config.weights, config.decoder) == (("resnet18", "resnet34"), "none", "fpn")
+    assert config.seeds == (0, 1)
+    assert (config.recipe.epochs, config.recipe.image_size, config.recipe.batch_size) == (7, 96, 4)
+
+
+def test_study_run_prints_a_table_and_tells_of_progress(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_launch(monkeypatch, store, RunState.FINISHED)
+    assert main(list(STUDY)) == 0
+    printed = capsys.readouterr()
+    assert "mIoU" in printed.out
+    assert "epoch 5/5" in printed.err
+    assert "epoch 5/5" not in printed.out
+
+
+@pytest.mark.parametrize("state", [RunState.FAILED, RunState.INTERRUPTED, RunState.STOPPED])
+def test_study_run_fails_with_its_runs(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: RunState
+) -> None:
+    fake_launch(monkeypatch, store, RunState.FINISHED, state)
+    assert main([*STUDY, "--json"]) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["states"] == {"finished": 1, state.value: 1}
+    assert state.value in printed.err
+    assert "run resume" in printed.err
+
+
+def test_detached_study_returns_at_once(store: RunStore, json_of: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_launch(monkeypatch, store, RunState.QUEUED)
+    document = json_of(*STUDY, "--detach")
+    assert [row["state"] for row in document["launched"]] == ["queued"]
+
+
+def test_ctrl_c_leaves_the_runs_going(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_launch(monkeypatch, store, RunState.RUNNING)
+
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("segcore.cli.follow.time.sleep", interrupt)
+    assert main([*STUDY, "--json"]) == 130
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "study stop new" in printed.err
+    (run,) = store.runs("new")
+    assert run.state is RunState.RUNNING
+    assert not run.stop_requested()
+
+
+def test_scheduler_that_does_not_come_up_is_a_failure(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, error_of: Call
+) -> None:
+    def refuse(*_: object) -> list[Run]:
+        raise LaunchError("It did not come up.")
+
+    monkeypatch.setattr("segcore.launch.plan.launch_study", refuse)
+    assert "did not come up" in error_of(*STUDY, code=1)
+
+
+def test_demo_launches_the_shared_study(store: RunStore, json_of: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segcore.launch.demo import demo_study
+
+    drawn: list[bool] = []
+    monkeypatch.setattr("segcore.data.store.DatasetStore.demo", lambda *_: drawn.append(True))
+    seen = fake_launch(monkeypatch, store, RunState.FINISHED)
+    assert json_of("demo")["states"] == {"finished": 1}
+    assert seen == [demo_study()]
+    assert drawn == [True]
+
+
+# Networks ------------------------------------------------------------------------------------------
+
+
+def test_summary(workspace: Workspace, json_of: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    document = json_of("summary", "resnet18", "--image-size", "64", "--classes", "3")
+    assert document["encoder"]["parameters"] == 11_176_512  # torchvision's resnet18 without its classifier
+    assert main(["summary", "resnet18", "--image-size", "64"]) == 0
+    assert "decoder" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["resnet19"], "resnet18"),
+        (["resnet18", "--decoder", "unett"], "unet"),
+        (["resnet18", "--image-size", "100"], "100"),
+    ],
+)
+def test_summary_of_what_does_not_exist(error_of: Call, words: list[str], said: str) -> None:
+    assert said in error_of("summary", *words)
+
+
+@pytest.fixture
+def trained(store: RunStore) -> Run:
+    return factories.make_run(store, encoder="resnet18", weights="none", epochs=1, with_weights=True)
+
+
+def test_predict_writes_masks_that_explain_themselves(trained: Run, json_of: Call, tmp_path: Path) -> None:
+    config = factories.write_dataset(tmp_path / "source", scenes=1)
+    images = sorted(config.images.iterdir())
+    Image.open(images[0]).resize((50, 70)).save(images[0])
+    out = tmp_path / "out" / "masks"
+    document = json_of("predict", trained.path, *images, "--out", out)
+    assert [row["mask"] for row in document["predictions"]] == [str(out / image.name) for image in images]
+    assert (document["predictions"][0]["width"], document["predictions"][0]["height"]) == (50, 70)
+    mask = Image.open(out / images[0].name)
+    assert (mask.mode, mask.size) == ("P", (50, 70))
+    labels = np.asarray(mask)
+    assert labels.max() < 3
+    trained_colors = np.array([info.color for info in factories.CLASSES[1:]])
+    assert (np.asarray(mask.convert("RGB")) == trained_colors[labels]).all()
+    assert (out / "classes.csv").read_text().splitlines()[1] == "paved-area,128,64,128"
+    assert math.isclose(sum(document["predictions"][0]["shares"].values()), 1.0)
+
+
+def test_predict_refuses_before_it_writes(trained: Run, error_of: Call, tmp_path: Path) -> None:
+    config = factories.write_dataset(tmp_path / "source", scenes=1)
+    image, other = sorted(config.images.iterdir())
+    out = tmp_path / "out"
+    assert "missing.png" in error_of("predict", trained.path, image, tmp_path / "missing.png", "--out", out)
+    assert "replace" in error_of("predict", trained.path, image, "--out", image.parent)
+    assert image.stem in error_of("predict", trained.path, image, config.masks / image.name, "--out", out)
+    assert "no run" in error_of("predict", tmp_path, other, "--out", out)
+    assert not out.exists()
+
+
+def test_predict_with_a_run_that_has_no_weights(store: RunStore, error_of: Call, tmp_path: Path) -> None:
+    run = factories.make_run(store, encoder="resnet18", weights="none", state=RunState.QUEUED)
+    image = next(factories.write_dataset(tmp_path / "source", scenes=1).images.iterdir())
+    assert "no weights yet" in error_of("predict", run.path, image, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# The whole -----------------------------------------------------------------------------------------
+
+
+def test_json_has_no_nan_and_takes_what_the_library_returns() -> None:
+    value = {
+        "a": float("nan"),
+        "b": np.float32(0.5),
+        "c": np.arange(2),
+        "d": Path("x"),
+        "e": (math.inf, RunState.FAILED),
+    }
+    assert output.plain(value) == {"a": None, "b": 0.5, "c": [0, 1], "d": "x", "e": [None, "failed"]}
+    with pytest.raises(TypeError):
+        output.plain(object())
+
+
+@pytest.mark.slow
+def test_a_real_study_in_processes_of_its_own(workspace: Workspace, tmp_path: Path) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    words = ["study", "run", "real", "--dataset", "tiny", "--backbones", "resnet18", "--weights", "none"]
+    words += ["--epochs", "1", "--image-size", "64", "--batch-size", "2", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "segcore", *words],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    (run,) = document["runs"]
+    assert (run["state"], run["epoch"], run["weights"]) == ("finished", 1, "none")
+    assert 0 <= run["val_miou"] <= 1
+    assert 0 < run["majority_baseline"] < 1
+    assert document["results"][0]["n"] == 1
+    assert "epoch 1/1" in done.stderr
