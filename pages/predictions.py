@@ -2,10 +2,10 @@
 
 import numpy as np
 import streamlit as st
-from segcore.data.store import DatasetStore
 
 from segcore import figures
 from segcore.data.classes import palette
+from segcore.data.store import DatasetStore
 from segcore.evaluation.confusion import confusion_counts
 from segcore.evaluation.metrics import scores
 from segcore.store import RunStore

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+# The networks of these tests are so small that threads would only wait for each other; set before torch
+# is imported, here and in the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from segcore.config import DatasetConfig
 from segcore.store import RunStore
 from segcore.workspace import HOME_VARIABLE, Workspace

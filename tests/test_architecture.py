@@ -29,7 +29,6 @@ RUN_FILES = {
     "steps.jsonl",
     "evaluation.npz",
     "best.safetensors",
-    "previews",
     "study.json",
 }
 

@@ -26,24 +26,10 @@ from segcore.workspace import Workspace
 from tests import factories
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN_KEYS = set(
-    [
-        "study",
-        "run",
-        "encoder",
-        "decoder",
-        "weights",
-        "seed",
-        "state",
-        "epoch",
-        "epochs",
-        "val_pixel_accuracy",
-        "val_miou",
-        "majority_baseline",
-        "seconds",
-        "path",
-    ]
-)
+RUN_KEYS = {
+    *("study", "run", "encoder", "decoder", "weights", "seed", "state", "epoch", "epochs"),
+    *("val_pixel_accuracy", "val_miou", "majority_baseline", "seconds", "path"),
+}
 
 Call = Callable[..., Any]
 
@@ -226,7 +212,7 @@ def test_run_of_another_workspace_is_left_alone(store: RunStore, error_of: Call,
     ("words", "said"),
     [
         (["--seeds", "0,x"], "--seeds"),
-        (["--seeds", "0,0"], "--seeds"),
+        (["--seeds", "0,0"], "seeds must differ"),
         (["--backbones", "resnet18,"], "--backbones"),
         (["--backbones", "resnet19"], "resnet18"),
         (["--image-size", "100"], "--image-size"),

@@ -48,7 +48,7 @@ class _Bars:
     def __init__(self) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             TextColumn("{task.fields[said]}"),
             console=Console(stderr=True),
         )
@@ -90,9 +90,9 @@ class _Lines:
 
 
 def label(run: Run) -> str:
-    """Return what tells a run from the others of its study."""
+    """Return what tells a run from the others of its study; the weights tag tells pretrained ones."""
     config = run.config
-    return f"{config.contender} seed {config.seed}"
+    return f"{config.encoder} seed {config.seed}"
 
 
 def progress_text(run: Run, status: Status) -> str:
@@ -105,5 +105,5 @@ def progress_text(run: Run, status: Status) -> str:
         parts += [status.phase or "starting"]
         parts += [f"{duration(status.eta)} left"] if status.eta is not None else []
     else:
-        parts.append(f"{status.state} {status.message}".strip())
+        parts.append(str(status.state))
     return " · ".join(parts)

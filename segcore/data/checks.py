@@ -159,6 +159,7 @@ def _size_problem(pair: Pair, image: tuple[int, int], mask: tuple[int, int]) -> 
 def _content_problem(pair: Pair, counts: _Counts, table: ClassTable, reading: Reading) -> Problem | None:
     """Say what is wrong with what a readable mask shows."""
     unknown = sum(counts.unknown.values())
+    lossy = pair.mask.suffix.lower() in (".jpg", ".jpeg")
     if counts.classes.sum() == 0 and unknown:
         (value, _), *_ = counts.unknown.most_common(1)
         expected = (
@@ -169,8 +170,9 @@ def _content_problem(pair: Pair, counts: _Counts, table: ClassTable, reading: Re
         return Problem(
             pair.mask,
             "no known colour",
-            f"No pixel of the mask {pair.mask.name} has a class; most have {describe_value(value)}. Expected "
-            f"{expected}. Correct the class table or the mask.",
+            f"No pixel of the mask {pair.mask.name} has a class; the most frequent is "
+            f"{describe_value(value)}. Expected {expected}. "
+            + ("JPEG blends colours: export masks as PNG." if lossy else "Correct the class table or the mask."),
             excluded=True,
         )
     if counts.classes.sum() == 0:
@@ -180,7 +182,7 @@ def _content_problem(pair: Pair, counts: _Counts, table: ClassTable, reading: Re
             f"All pixels of the mask {pair.mask.name} are ignored, so there is nothing to learn from it.",
             excluded=True,
         )
-    if unknown and pair.mask.suffix.lower() in (".jpg", ".jpeg"):
+    if unknown and lossy:
         return Problem(
             pair.mask,
             "lossy mask",

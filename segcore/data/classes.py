@@ -136,7 +136,7 @@ class ClassTable:
         Returns:
             labels, HW uint8, as of `colors_to_labels`; and the number of pixels of each unknown value.
         """
-        small = np.minimum(index, 256).astype(np.uint16)
+        small = np.minimum(index, np.uint16(256))  # which makes uint8 wider first
         lookup = np.append(self.label_lookup(), np.uint8(IGNORE_INDEX))
         strange = index[(small >= len(self.classes)) & (small != IGNORE_INDEX)]
         values, counts = np.unique(strange, return_counts=True)

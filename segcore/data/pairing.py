@@ -63,7 +63,7 @@ def pair_files(images: Path, masks: Path, *, group_regex: str | None = None, gro
     Raises:
         DatasetError: a folder is missing or holds no images, nothing pairs, or `group_regex` matches no stem.
     """
-    image_files, mask_files = _find_files(images, masks)
+    image_files, mask_files = find_files(images, masks)
     unusable = [file for file in (*image_files, *mask_files) if not _usable_name(file)]
     image_of, image_duplicates = _by_key(images, (file for file in image_files if _usable_name(file)))
     mask_of, mask_duplicates = _by_key(masks, (file for file in mask_files if _usable_name(file)))
@@ -89,7 +89,12 @@ def pair_files(images: Path, masks: Path, *, group_regex: str | None = None, gro
     )
 
 
-def _find_files(images: Path, masks: Path) -> tuple[list[Path], list[Path]]:
+def find_files(images: Path, masks: Path) -> tuple[list[Path], list[Path]]:
+    """Return the image files under both folders, sorted, hidden ones left out.
+
+    Raises:
+        DatasetError: a folder is missing, holds no image files or may not be read, or both are the same.
+    """
     for field, folder in (("images", images), ("masks", masks)):
         if not folder.is_dir():
             problem = "is a file, not a folder" if folder.exists() else "does not exist"
@@ -98,7 +103,7 @@ def _find_files(images: Path, masks: Path) -> tuple[list[Path], list[Path]]:
         raise DatasetError(f"Images and masks must be two folders, both are {images}.", field="masks")
     found = []
     for field, folder, other in (("images", images, masks), ("masks", masks, images)):
-        files = list_files(folder, other)
+        files = _list_files(folder, other)
         if not files:
             raise DatasetError(
                 f"The {field} folder {folder} holds no image files; looked for {', '.join(sorted(SUFFIXES))}.",
@@ -108,12 +113,8 @@ def _find_files(images: Path, masks: Path) -> tuple[list[Path], list[Path]]:
     return found[0], found[1]
 
 
-def list_files(folder: Path, without: Path) -> list[Path]:
-    """Return the image files under `folder`, sorted, leaving out hidden ones and the folder `without`.
-
-    Raises:
-        DatasetError: a folder may not be read.
-    """
+def _list_files(folder: Path, without: Path) -> list[Path]:
+    """Return the image files under `folder`, sorted, leaving out hidden ones and the folder `without`."""
 
     def refuse(error: OSError) -> None:
         raise DatasetError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error

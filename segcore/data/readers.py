@@ -68,7 +68,11 @@ def read_square(path: Path, side: int, *, data: bytes | None = None) -> np.ndarr
         ImageReadError: as of `read_image`.
     """
     with _opened(path, data) as image:
-        rgb = _to_rgb(image, path, least=(side, side))
+        return to_square(_to_rgb(image, path, least=(side, side)), side)
+
+
+def to_square(rgb: np.ndarray, side: int) -> np.ndarray:
+    """Resize an image, HWC uint8, to `side` x `side` as networks are trained on it and must be given it."""
     shrinks = min(rgb.shape[:2]) >= side
     return cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
@@ -133,7 +137,7 @@ class RawMask:
             return table.colors_to_labels(self.rgb)
         if reading == "index":
             return table.indices_to_labels(self.values)
-        wide = np.minimum(self.values, 256)
+        wide = np.minimum(self.values, np.uint16(256))
         label_of, is_color = table.color_labels(self.palette)
         counts = np.bincount(wide.ravel(), minlength=257)
         unknown: Counter[Color] = Counter()

@@ -12,7 +12,7 @@ from typing import Any
 from segcore.config import DatasetConfig
 from segcore.data.checks import check_dataset
 from segcore.data.classes import ClassTable
-from segcore.data.pairing import Pair, list_files
+from segcore.data.pairing import Pair, find_files
 from segcore.data.report import CheckReport, ImageFacts
 from segcore.errors import ClassTableError, DatasetError, NotFoundError
 from segcore.files import FileCache, read_json, write_json
@@ -95,9 +95,10 @@ def _refuse_useless(report: CheckReport, table: ClassTable) -> None:
 def list_sources(config: DatasetConfig) -> dict[str, dict[str, list[int]]]:
     """Return size and time of every file there is."""
     listed: dict[str, dict[str, list[int]]] = {}
-    for part, folder, other in (("images", config.images, config.masks), ("masks", config.masks, config.images)):
+    images, masks = find_files(config.images, config.masks)
+    for part, folder, files in (("images", config.images, images), ("masks", config.masks, masks)):
         listed[part] = {}
-        for file in list_files(folder, other):
+        for file in files:
             try:
                 stat = file.stat()
             except OSError:  # a dangling link, or gone since it was listed; the check says so

@@ -96,8 +96,7 @@ def generate_scene(
 ) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8], int]]:
     """Return the frames of one scene: (image HWC uint8 RGB, labels HW uint8 rows of `CLASSES`, JPEG quality).
 
-    Frames of a scene overlap. Any five scenes from a multiple of five on are of five kinds, see
-    `scenery.layouts.KINDS`.
+    Frames of a scene overlap. Scenes 0-4, 5-9 and so on are of five different kinds, see `scenery.layouts.KINDS`.
     """
     rng = np.random.default_rng((seed, scene))
     canvas = Canvas(rng, SCENE_SIDE, size / FRAME_SIDE * OVERSAMPLING)

@@ -4,10 +4,11 @@ Figures have transparent backgrounds and greys that read on light and on dark, a
 fixed `uirevision` (an update keeps zoom and hidden lines) and a sentence in place of data where there is none.
 """
 
+from segcore.figures.classes import class_iou_bars, confusion_heatmap
 from segcore.figures.curves import accuracy_curves, run_curves, step_curve
 from segcore.figures.dataset import class_share_bars
 from segcore.figures.images import LegendEntry, class_legend, colorize, error_map, overlay
-from segcore.figures.results import class_iou_bars, confusion_heatmap, cost_bars, cost_scatter, result_bars
+from segcore.figures.results import cost_bars, cost_scatter, result_bars
 from segcore.figures.theme import empty_figure
 
 __all__ = [

@@ -271,7 +271,7 @@ def _add_majority(chart: go.Figure, majority: float | None) -> None:
 def _finish(chart: go.Figure, *, entries: int) -> None:
     """Legend, and an axis of whole epochs that does not begin at an epoch 0."""
     show_legend(chart, entries)
-    chart.update_xaxes(autorangeoptions={"clipmin": 0.5})
+    chart.update_xaxes(autorangeoptions={"clipmin": 0.5}, unifiedhovertitle={"text": "Epoch %{x}"})
     last = max((epoch for trace in chart.data for epoch in trace.x), default=0)
     if last <= 12:
         chart.update_xaxes(dtick=1)

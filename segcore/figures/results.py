@@ -1,4 +1,4 @@
-"""What came out: scores with their intervals, score against cost, classes, confusions, where a network's cost lies."""
+"""What came out: scores with their intervals, score against cost, where a network's cost lies."""
 
 from __future__ import annotations
 
@@ -6,24 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import plotly.graph_objects as go
 
-from segcore.config import ClassInfo
 from segcore.evaluation.comparison import ResultRow
-from segcore.evaluation.metrics import pooled
 from segcore.figures.theme import (
     ACCENT,
     CONTRAST,
     GRID,
     INK,
     OUTLINE,
-    SYMBOLS,
-    css,
     empty_figure,
-    faded,
     figure,
-    percents,
     show_legend,
 )
 
@@ -50,7 +43,7 @@ def result_bars(rows: Sequence[ResultRow], metric: Metric = "miou", *, title: st
     known = [row for row in reversed(rows) if row[metric] is not None]
     if not known:
         return empty_figure(_NO_RESULT, kind=f"results-{metric}", title=title)
-    chart = figure(f"results-{metric}", title=title, height=100 + 34 * len(known), x_title=METRIC_TITLES[metric])
+    chart = figure(f"results-{metric}", title=title, height=100 + 34 * len(known), x_title=_result_title(known, metric))
     for row in known:
         value = 100 * (row[metric] or 0.0)
         chart.add_scatter(
@@ -70,6 +63,13 @@ def result_bars(rows: Sequence[ResultRow], metric: Metric = "miou", *, title: st
     # Labels are unique, titles need not be.
     chart.update_yaxes(tickvals=[row["label"] for row in known], ticktext=[row["title"] for row in known])
     return chart
+
+
+def _result_title(rows: Sequence[ResultRow], metric: Metric) -> str:
+    """The axis title says how to read the points that are there."""
+    several, single = any(row["n"] > 1 for row in rows), any(row["n"] == 1 for row in rows)
+    how = ["mean over seeds and 95 % interval"] * several + ["open circle: one run"] * single
+    return f"{METRIC_TITLES[metric]} ({'; '.join(how)})"
 
 
 def _add_majority(chart: go.Figure, level: float, labels: Sequence[str]) -> None:
@@ -181,144 +181,6 @@ def _label_sides(x: Sequence[float], y: Sequence[float]) -> list[str]:
         sides.append(side)
         taken.append((px + offsets[side][0], py + offsets[side][1]))
     return sides
-
-
-def class_iou_bars(
-    classes: Sequence[ClassInfo],
-    iou: Mapping[str, Sequence[float]],
-    *,
-    colors: Mapping[str, str] | None = None,
-    metric: str = "IoU",
-    title: str | None = None,
-) -> go.Figure:
-    """Draw the score of every class, highest mean on top: of one series as bars in class colours, of several as points.
-
-    Args:
-        classes: the trained classes.
-        iou: name of the series -> one share a class, 0-1, NaN for an absent class ("absent" stands in its place).
-        colors: "#rrggbb" of each series, where there are several.
-    """
-    kind = f"classes-{metric}"
-    series = {name: percents(float(value) for value in values) for name, values in iou.items()}
-    if not classes or not any(value is not None for values in series.values() for value in values):
-        return empty_figure("No class is labelled or predicted here.", kind=kind, title=title)
-
-    def mean(i: int) -> float:
-        known = [value for values in series.values() if (value := values[i]) is not None]
-        return sum(known) / len(known) if known else -1.0
-
-    order = sorted(range(len(classes)), key=mean)
-    chart = figure(kind, title=title, height=100 + 24 * len(classes), x_title=metric)
-    names = [classes[i].name for i in order]
-    if len(series) == 1:
-        _add_class_bars(chart, [classes[i] for i in order], next(iter(series.values())), order, metric)
-    else:
-        for place, (name, values) in enumerate(series.items()):
-            chart.add_scatter(
-                x=[values[i] for i in order],
-                y=names,
-                mode="markers",
-                marker={
-                    "color": (colors or {}).get(name, ACCENT),
-                    "size": 10,
-                    "symbol": SYMBOLS[place % len(SYMBOLS)],
-                    "line": {"color": OUTLINE, "width": 1},
-                },
-                hovertemplate=f"<b>%{{y}}</b><br>{metric} %{{x:.1f}} %<extra>{name}</extra>",
-                name=name,
-                uid=f"series:{name}",
-            )
-        show_legend(chart, len(series))
-    chart.update_xaxes(ticksuffix=" %", range=[-2 if len(series) > 1 else 0, 108])
-    chart.update_yaxes(categoryorder="array", categoryarray=names)
-    return chart
-
-
-def _add_class_bars(
-    chart: go.Figure, classes: Sequence[ClassInfo], values: Sequence[float | None], order: Sequence[int], metric: str
-) -> None:
-    shown = [values[i] for i in order]
-    chart.add_bar(
-        x=[value or 0.0 for value in shown],
-        y=[info.name for info in classes],
-        orientation="h",
-        marker={"color": [css(info.color) for info in classes], "line": {"color": OUTLINE, "width": 1}},
-        text=["absent" if value is None else f"{value:.1f} %" for value in shown],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate=f"<b>%{{y}}</b><br>{metric} %{{text}}<extra></extra>",
-        name=metric,
-        uid="classes",
-    )
-
-
-def confusion_heatmap(counts: np.ndarray, names: Sequence[str], *, title: str | None = None) -> go.Figure:
-    """Draw where the pixels of each true class went: a row a true class, shares of that row in percent.
-
-    Args:
-        counts: (C, C) or (N, C, C) confusion counts [t, p].
-        names: of the C classes.
-
-    Raises:
-        ValueError: there are not as many names as classes.
-    """
-    matrix = pooled(counts)
-    if len(names) != len(matrix):
-        raise ValueError(f"{len(names)} names for {len(matrix)} classes")
-    if not matrix.sum():
-        return empty_figure("No labelled pixels.", kind="confusion", title=title)
-    totals = matrix.sum(axis=1)
-    shares: list[list[float | None]] = [
-        [100 * int(cell) / int(total) if total else None for cell in row]
-        for row, total in zip(matrix, totals, strict=True)
-    ]
-    chart = figure("confusion", title=title, height=150 + 30 * len(names), x_title="Predicted", y_title="True")
-    chart.add_heatmap(
-        z=shares,
-        x=list(names),
-        y=list(names),
-        customdata=matrix.tolist(),
-        zmin=0,
-        zmax=100,
-        xgap=1,
-        ygap=1,
-        # From nothing to blue: an empty cell is the page itself, in light and dark.
-        colorscale=[[0, faded(ACCENT, 0.05)], [0.02, faded(ACCENT, 0.2)], [1, faded(ACCENT, 1.0)]],
-        colorbar={"ticksuffix": " %", "thickness": 12, "outlinewidth": 0},
-        hovertemplate="<b>%{y}</b> taken for <b>%{x}</b><br>%{z:.1f} % of its pixels (%{customdata:,})<extra></extra>",
-        hoverongaps=False,
-        name="confusion",
-        uid="confusion",
-    )
-    _add_cell_texts(chart, shares, names)
-    chart.update_xaxes(showgrid=False, tickangle=-45, constrain="domain")
-    chart.update_yaxes(showgrid=False, autorange="reversed")
-    return chart
-
-
-def _add_cell_texts(chart: go.Figure, shares: Sequence[Sequence[float | None]], names: Sequence[str]) -> None:
-    """Write the percent into the cells: white on full cells, in the page's text colour on faint ones.
-
-    Plotly's own cell texts choose their colour as if a transparent cell were white, which fails on dark.
-    """
-    cells = [
-        (name, column, share)
-        for name, row in zip(names, shares, strict=True)
-        for column, share in zip(names, row, strict=True)
-        if share is not None and share >= 0.5
-    ]
-    for full, color in ((True, "#ffffff"), (False, None)):
-        chosen = [cell for cell in cells if (cell[2] >= 50) is full]
-        chart.add_scatter(
-            x=[column for _, column, _ in chosen],
-            y=[name for name, _, _ in chosen],
-            text=[f"{share:.0f}" for _, _, share in chosen],
-            mode="text",
-            textfont={"size": 11, "color": color},
-            hoverinfo="skip",
-            name="percent",
-            uid=f"texts:{full}",
-        )
 
 
 def cost_bars(

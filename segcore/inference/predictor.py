@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from segcore.config import ClassInfo, RunConfig
 from segcore.data.classes import palette
+from segcore.data.readers import to_square
 from segcore.errors import ConfigError
 from segcore.models.build import Segmenter, skeleton
 from segcore.runs import Run
@@ -52,12 +52,7 @@ class Predictor:
         """
         run = Run(Path(path))
         config = run.config
-        model = skeleton(
-            config.encoder,
-            decoder=config.decoder,
-            classes=len(config.dataset.trained_classes),
-            image_size=config.recipe.image_size,
-        )
+        model = skeleton(config.encoder, config.decoder, len(config.dataset.trained_classes), config.recipe.image_size)
         load_weights(model, run.best_weights)
         return cls(model, config, torch.device(device) if device is not None else best_device())
 
@@ -91,9 +86,8 @@ class Predictor:
             )
         height, width = image.shape[:2]
         side = self.config.recipe.image_size
-        shrinks = side * side < height * width
-        resized = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        batch = torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1)))[None].to(self.device)
+        pixels = np.ascontiguousarray(to_square(image, side).transpose(2, 0, 1))
+        batch = torch.from_numpy(pixels)[None].to(self.device)
         with torch.inference_mode():
             probabilities = self.model(batch).softmax(1)
             probabilities = F.interpolate(probabilities, (height, width), mode="bilinear", align_corners=False)

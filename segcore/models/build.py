@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from segcore.errors import IncompatibleError, UnknownBackboneError, nearest
 from segcore.models import catalog
 from segcore.models.pretrained import load_encoder
+from segcore.models.shapes import shapes_only
 from segcore.models.weights import WeightsSource, locate
 
 with warnings.catch_warnings():
@@ -116,7 +117,8 @@ def skeleton(encoder: str, decoder: str, classes: int, image_size: int) -> Segme
     check_names(encoder, decoder)
     options: dict[str, Any] = dict(_size_arguments(encoder, image_size))
     if decoder == "dpt":
-        options["decoder_readout"] = "ignore"
+        # The whole transformer is its encoder: leave the classifier out. Not all have a class token to read.
+        options |= {"num_classes": 0, "decoder_readout": "ignore"}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -124,6 +126,12 @@ def skeleton(encoder: str, decoder: str, classes: int, image_size: int) -> Segme
     except BUILD_ERRORS as error:
         raise IncompatibleError(why_not(encoder, decoder, image_size, error), field="decoder") from error
     return Segmenter(network, encoder_name=encoder, decoder_name=decoder, classes=classes)
+
+
+def blueprint(encoder: str, decoder: str, classes: int, image_size: int) -> Segmenter:
+    """As `skeleton`, but on the meta device: shapes without values, in a fraction of time and memory."""
+    with shapes_only():
+        return skeleton(encoder, decoder, classes, image_size)
 
 
 def check_names(encoder: str, decoder: str) -> None:
@@ -146,10 +154,9 @@ def probe(encoder: str, decoder: str, image_size: int) -> None:
         UnknownBackboneError: no such encoder or decoder.
         IncompatibleError: they do not go together at this image size; says why and what to use instead.
     """
+    model = blueprint(encoder, decoder, 2, image_size).train()
     try:
-        with torch.device("meta"):
-            model = skeleton(encoder, decoder, 2, image_size).train()
-            logits = model(torch.empty(2, 3, image_size, image_size))
+        logits = model(torch.empty(2, 3, image_size, image_size, device="meta"))
     except BUILD_ERRORS as error:
         raise IncompatibleError(why_not(encoder, decoder, image_size, error), field="decoder") from error
     if tuple(logits.shape) != (2, 2, image_size, image_size):
@@ -192,7 +199,7 @@ def why_not(encoder: str, decoder: str, image_size: int, error: Exception) -> st
 def _single_resolution(encoder: str) -> bool:
     """Whether all features of a backbone have the same resolution."""
     try:
-        with torch.device("meta"):
+        with shapes_only():
             model: Any = timm.create_model(encoder, features_only=True)
     except BUILD_ERRORS:
         return False

@@ -45,6 +45,9 @@ class Backbone:
     year: int
     parameters: int
     """Of the encoder as a decoder uses it, without the classifier."""
+    unet_macs: int
+    """Multiply-adds of a forward pass of its U-Net over one image of 256 px with 12 classes; for estimates of
+    time that must not wait for torch."""
     license: str
     """Of the pretrained weights, as timm states it."""
     color: str
@@ -58,20 +61,46 @@ class Backbone:
         return f"{self.pretrained_name or self.name}.{self.tag}"
 
 
+# Colours: hues were chosen by family, then lightness and chroma optimised for the smallest distance (OKLab)
+# between any two, as seen normally and by the three kinds of the colour-blind (Machado et al. 2009), the
+# original six weighing double, with a contrast of at least 3 : 1 on white and on #0e1117.
+#
 # Torchvision's weights for all that have them: one source, one recipe, so that a comparison between
 # them compares architectures. Both EfficientNets were trained with RandAugment on ImageNet-1k; timm has
 # no weights under the plain name of B7, Google's stand under tf_ (same layers, TensorFlow's padding).
 _ROWS = (
-    Backbone("resnet18", "tv_in1k", "ResNet-18", "resnet", 2015, 11_176_512, "bsd-3-clause", "#4c9be8"),
-    Backbone("resnet34", "tv_in1k", "ResNet-34", "resnet", 2015, 21_284_672, "bsd-3-clause", "#2f6fbf"),
-    Backbone("resnet50", "tv_in1k", "ResNet-50", "resnet", 2015, 23_508_032, "bsd-3-clause", "#1f4f96"),
-    Backbone("resnext50_32x4d", "tv_in1k", "ResNeXt-50 32x4d", "resnext", 2016, 22_979_904, "bsd-3-clause", "#5a4fcf"),
-    Backbone("vgg16", "tv_in1k", "VGG-16", "vgg", 2014, 14_714_688, "bsd-3-clause", "#e8833a"),
-    Backbone("vgg16_bn", "tv_in1k", "VGG-16 BN", "vgg", 2014, 14_723_136, "bsd-3-clause", "#d9722b"),
-    Backbone("vgg19", "tv_in1k", "VGG-19", "vgg", 2014, 20_024_384, "bsd-3-clause", "#b55a1a"),
-    Backbone("vgg19_bn", "tv_in1k", "VGG-19 BN", "vgg", 2014, 20_035_392, "bsd-3-clause", "#964a15"),
-    Backbone("densenet121", "tv_in1k", "DenseNet-121", "densenet", 2016, 6_953_856, "apache-2.0", "#8a6d3b"),
-    Backbone("efficientnet_b0", "ra_in1k", "EfficientNet-B0", "efficientnet", 2019, 3_595_388, "apache-2.0", "#35b779"),
+    Backbone("resnet18", "tv_in1k", "ResNet-18", "resnet", 2015, 11_176_512, 5_501_878_272, "bsd-3-clause", "#5992fd"),
+    Backbone("resnet34", "tv_in1k", "ResNet-34", "resnet", 2015, 21_284_672, 7_917_797_376, "bsd-3-clause", "#266ef9"),
+    Backbone("resnet50", "tv_in1k", "ResNet-50", "resnet", 2015, 23_508_032, 10_736_369_664, "bsd-3-clause", "#145de6"),
+    Backbone(
+        "resnext50_32x4d",
+        "tv_in1k",
+        "ResNeXt-50 32x4d",
+        "resnext",
+        2016,
+        22_979_904,
+        10_920_919_040,
+        "bsd-3-clause",
+        "#704db4",
+    ),
+    Backbone("vgg16", "tv_in1k", "VGG-16", "vgg", 2014, 14_714_688, 24_536_678_400, "bsd-3-clause", "#bb8b53"),
+    Backbone("vgg16_bn", "tv_in1k", "VGG-16 BN", "vgg", 2014, 14_723_136, 24_536_678_400, "bsd-3-clause", "#ad6f0e"),
+    Backbone("vgg19", "tv_in1k", "VGG-19", "vgg", 2014, 20_024_384, 29_972_496_384, "bsd-3-clause", "#9b6100"),
+    Backbone("vgg19_bn", "tv_in1k", "VGG-19 BN", "vgg", 2014, 20_035_392, 29_972_496_384, "bsd-3-clause", "#84571d"),
+    Backbone(
+        "densenet121", "tv_in1k", "DenseNet-121", "densenet", 2016, 6_953_856, 8_494_514_176, "apache-2.0", "#ed6f22"
+    ),
+    Backbone(
+        "efficientnet_b0",
+        "ra_in1k",
+        "EfficientNet-B0",
+        "efficientnet",
+        2019,
+        3_595_388,
+        2_986_134_016,
+        "apache-2.0",
+        "#3a8265",
+    ),
     Backbone(
         "efficientnet_b7",
         "ra_in1k",
@@ -79,8 +108,9 @@ _ROWS = (
         "efficientnet",
         2019,
         62_143_440,
+        9_585_034_240,
         "apache-2.0",
-        "#1d7a4d",
+        "#2a6b51",
         pretrained_name="tf_efficientnet_b7",
     ),
     Backbone(
@@ -90,8 +120,9 @@ _ROWS = (
         "efficientnet",
         2019,
         2_958_848,
+        2_985_506_816,
         "apache-2.0",
-        "#6cc24a",
+        "#63927c",
     ),
     Backbone(
         "tf_efficientnetv2_b0",
@@ -100,8 +131,9 @@ _ROWS = (
         "efficientnetv2",
         2021,
         5_610_384,
+        3_383_297_280,
         "apache-2.0",
-        "#8aa31c",
+        "#8c970a",
     ),
     Backbone(
         "tf_efficientnetv2_s",
@@ -110,8 +142,9 @@ _ROWS = (
         "efficientnetv2",
         2021,
         19_847_248,
+        6_322_084_864,
         "apache-2.0",
-        "#667a10",
+        "#6c7341",
     ),
     Backbone(
         "mobilenetv3_large_100",
@@ -120,8 +153,9 @@ _ROWS = (
         "mobilenetv3",
         2019,
         2_971_952,
+        3_166_932_864,
         "apache-2.0",
-        "#17a2b8",
+        "#2e95a7",
     ),
     Backbone(
         "mobilenetv4_conv_small",
@@ -130,16 +164,47 @@ _ROWS = (
         "mobilenetv4",
         2024,
         1_261_664,
+        3_240_693_760,
         "apache-2.0",
-        "#4fb3a5",
+        "#789c96",
     ),
-    Backbone("regnety_008", "pycls_in1k", "RegNetY-800MF", "regnet", 2020, 5_494_168, "mit", "#c9a227"),
-    Backbone("convnext_femto", "d1_in1k", "ConvNeXt-Femto", "convnext", 2022, 4_832_016, "apache-2.0", "#e06c9f"),
-    Backbone("convnext_tiny", "fb_in1k", "ConvNeXt-Tiny", "convnext", 2022, 27_818_592, "apache-2.0", "#b83b76"),
-    Backbone("swin_tiny_patch4_window7_224", "ms_in1k", "Swin-Tiny", "swin", 2021, 27_517_818, "mit", "#d64545"),
-    Backbone("pvt_v2_b0", "in1k", "PVT v2-B0", "pvt", 2021, 3_409_760, "apache-2.0", "#b07cd8"),
-    Backbone("pvt_v2_b1", "in1k", "PVT v2-B1", "pvt", 2021, 13_496_000, "apache-2.0", "#8347b5"),
-    Backbone("edgenext_x_small", "in1k", "EdgeNeXt-XS", "edgenext", 2022, 2_143_420, "mit", "#7a7f87"),
+    Backbone("regnety_008", "pycls_in1k", "RegNetY-800MF", "regnet", 2020, 5_494_168, 4_210_850_816, "mit", "#9c7c49"),
+    Backbone(
+        "convnext_femto",
+        "d1_in1k",
+        "ConvNeXt-Femto",
+        "convnext",
+        2022,
+        4_832_016,
+        3_660_201_984,
+        "apache-2.0",
+        "#d12387",
+    ),
+    Backbone(
+        "convnext_tiny",
+        "fb_in1k",
+        "ConvNeXt-Tiny",
+        "convnext",
+        2022,
+        27_818_592,
+        9_027_108_864,
+        "apache-2.0",
+        "#b02773",
+    ),
+    Backbone(
+        "swin_tiny_patch4_window7_224",
+        "ms_in1k",
+        "Swin-Tiny",
+        "swin",
+        2021,
+        27_517_818,
+        10_553_316_096,
+        "mit",
+        "#fd4887",
+    ),
+    Backbone("pvt_v2_b0", "in1k", "PVT v2-B0", "pvt", 2021, 3_409_760, 3_226_796_032, "apache-2.0", "#a384d9"),
+    Backbone("pvt_v2_b1", "in1k", "PVT v2-B1", "pvt", 2021, 13_496_000, 5_652_480_000, "apache-2.0", "#8c65c8"),
+    Backbone("edgenext_x_small", "in1k", "EdgeNeXt-XS", "edgenext", 2022, 2_143_420, 2_932_404_224, "mit", "#4f6678"),
 )
 
 BACKBONES: dict[str, Backbone] = {backbone.name: backbone for backbone in _ROWS}
@@ -220,7 +285,7 @@ def check_architecture(name: str) -> None:
 
     if name.isidentifier() and timm.is_model(name):
         return
-    close = nearest(name, BACKBONES) or nearest(name, timm.list_models())
+    close = nearest(name, dict.fromkeys([*BACKBONES, *timm.list_models()]))
     raise UnknownBackboneError(
         f"No backbone is called {name!r}.{close} Any model name of timm can be used.", field="encoders"
     )
@@ -260,6 +325,16 @@ def color(encoder: str) -> str:
     if backbone is not None:
         return backbone.color
     digest = hashlib.sha256(encoder.encode()).digest()
-    hue = int.from_bytes(digest[:2], "big") / 65536
-    red, green, blue = colorsys.hls_to_rgb(hue, 0.40 + digest[2] / 255 * 0.12, 0.55)
-    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+    return _hue_of_brightness(int.from_bytes(digest[:2], "big") / 65536, 0.14 + digest[2] / 255 * 0.13)
+
+
+def _hue_of_brightness(hue: float, luminance: float) -> str:
+    """Return a colour of that hue (0-1) and relative luminance (WCAG, 0-1); 0.12-0.3 reads on light and on dark."""
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        rgb = colorsys.hls_to_rgb(hue, middle, 0.5)
+        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in rgb]
+        darker = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < luminance
+        low, high = (middle, high) if darker else (low, middle)
+    return "#" + "".join(f"{round(value * 255):02x}" for value in rgb)

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from segcore.errors import WeightsError
+from segcore.models.shapes import shapes_only
 from segcore.models.weights import WeightsSource, fetch, sha256
 
 _READ_ERRORS = (SafetensorError, RuntimeError, ValueError, OSError, EOFError, LookupError, AttributeError, TypeError)
@@ -104,7 +105,7 @@ def _by_name(
 
     One tensor too many is as wrong as one too few: the file of ResNet-34 contains all names of ResNet-18.
     """
-    with torch.device("meta"):
+    with shapes_only():
         whole = timm.create_model(name, **arguments)
     known = whole.state_dict()
     if not set(state) <= set(known):
@@ -141,7 +142,7 @@ def _through_timm(
 
 
 def _foreign(source: WeightsSource, state: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> str:
-    with torch.device("meta"):
+    with shapes_only():
         known = timm.create_model(source.encoder, **arguments).state_dict()
     missing = [key for key in known if key not in state and not key.endswith(_COUNTER)]
     surplus = [key for key in state if key not in known]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segcore.errors import IncompatibleError
 from segcore.models import catalog
-from segcore.models.build import BUILD_ERRORS, Segmenter, skeleton, why_not
+from segcore.models.build import BUILD_ERRORS, Segmenter, blueprint, why_not
 
 PartName = Literal["encoder", "decoder", "head"]
 PREFIXES: dict[PartName, str] = {
@@ -111,10 +111,9 @@ def describe(encoder: str, *, decoder: str = "unet", image_size: int = 256, clas
         UnknownBackboneError: no such encoder or decoder.
         IncompatibleError: they do not go together at this image size.
     """
+    model = blueprint(encoder, decoder, classes, image_size).eval()
     try:
-        with torch.device("meta"):
-            model = skeleton(encoder, decoder, classes, image_size).eval()
-            pass_ = _Pass(model, torch.empty(1, 3, image_size, image_size))
+        pass_ = _Pass(model, torch.empty(1, 3, image_size, image_size, device="meta"))
     except BUILD_ERRORS as error:
         raise IncompatibleError(why_not(encoder, decoder, image_size, error), field="decoder") from error
     parts = {
@@ -147,6 +146,7 @@ class _Pass:
         for hook in hooks:
             hook.remove()
         root = type(model).__name__ + "."
+        self._add_uncalled()
         self._flops = {
             name.removeprefix(root): sum(counts.values()) for name, counts in counter.get_flop_counts().items()
         }
@@ -157,12 +157,25 @@ class _Pass:
 
         return hook
 
+    def _add_uncalled(self) -> None:
+        """Put modules whose parameters were read without a call where they stand in the definition."""
+        names = list(self.modules)
+        order = list(self.outputs)
+        for index, name in enumerate(names):
+            if name in self.outputs or not self.own_parameters(name):
+                continue
+            following = next((later for later in names[index + 1 :] if later in self.outputs), order[-1])
+            order.insert(order.index(following), name)
+        self.outputs = {name: self.outputs.get(name) for name in order}
+
     def total(self, name: str) -> int:
         """Multiply-adds of a module with all inside it."""
         return self._flops.get(name, 0) // 2
 
     def own_macs(self, name: str) -> int:
         """Multiply-adds that a module computes itself, not in a module inside it."""
+        if name not in self._flops:
+            return 0
         inside = (f"{name}.{child}" for child, _ in self.modules[name].named_children())
         return self.total(name) - sum(map(self._executed_total, inside))
 
@@ -201,7 +214,7 @@ def _encoder_stages(pass_: _Pass, image_size: int) -> list[Stage]:
     features = list(returned[0] if isinstance(returned, tuple) else returned)[-len(names) :]
     members: list[list[str]] = [[] for _ in names]
     index = 0
-    for name in (name for name in pass_.outputs if name.startswith(f"{prefix}.model.")):
+    for name in (name for name in pass_.outputs if f"{name}.".startswith(f"{prefix}.model.")):
         members[min(index, len(names) - 1)].append(name)
         if index < len(ends) and name == ends[index]:
             index += 1
@@ -218,32 +231,35 @@ def _feature_modules(pass_: _Pass, prefix: str) -> tuple[list[str], list[str]]:
     model = pass_.modules[prefix]
     info: Any = model.feature_info
     encoder: Any = pass_.modules[PREFIXES["encoder"]]
-    if isinstance(info, list):  # a whole transformer, as DPT uses it
-        dicts = [info[index] for index in encoder._output_indices]
-    else:
-        dicts = info.get_dicts()
+    # A list where the whole classifier is the encoder, as DPT uses it.
+    dicts = [info[index] for index in encoder._output_indices] if isinstance(info, list) else info.get_dicts()
     names = [str(entry["module"]) for entry in dicts]
     flat = {name.removeprefix(f"{prefix}.").replace(".", "_"): name for name in pass_.outputs}
     return names, [flat.get(name.replace(".", "_"), "") for name in names]
 
 
 def _later_stages(pass_: _Pass, image_size: int) -> list[Stage]:
-    """The pieces of the decoder that return a feature map, then the head."""
-    stages = []
-    prefix = PREFIXES["decoder"]
-    pieces = _pieces(pass_, prefix) or [prefix]
-    for name in sorted(pieces, key=list(pass_.outputs).index):
-        inside = [other for other in pass_.outputs if other == name or other.startswith(f"{name}.")]
+    """The pieces of the decoder that compute a feature map, then the head."""
+    prefix, head = PREFIXES["decoder"], PREFIXES["head"]
+    stages: list[Stage] = []
+    small = 0  # parameters of pieces that only normalise; they count with what follows
+    for name in sorted(_pieces(pass_, prefix) or [prefix], key=list(pass_.outputs).index):
         parameters = sum(p.numel() for p in pass_.modules[name].parameters())
-        macs = pass_.total(name)
-        if parameters or macs:
-            short = name.removeprefix(f"{prefix}.") if name != prefix else "decoder"
-            stages.append(_stage(pass_, short, "decoder", pass_.outputs[name], inside, parameters, macs, image_size))
-    head = PREFIXES["head"]
+        if not pass_.total(name):
+            small += parameters
+            continue
+        short = name.removeprefix(f"{prefix}.") if name != prefix else "decoder"
+        stages.append(_later_stage(pass_, name, short, "decoder", parameters + small, image_size))
+        small = 0
+    if small and stages:
+        stages[-1] = replace(stages[-1], parameters=stages[-1].parameters + small)
     parameters = sum(p.numel() for p in pass_.modules[head].parameters())
-    inside = [name for name in pass_.outputs if name.startswith(f"{head}.")]
-    stages.append(_stage(pass_, "head", "head", pass_.outputs[head], inside, parameters, pass_.total(head), image_size))
-    return stages
+    return [*stages, _later_stage(pass_, head, "head", "head", parameters, image_size)]
+
+
+def _later_stage(pass_: _Pass, name: str, short: str, kind: PartName, parameters: int, image_size: int) -> Stage:
+    inside = [other for other in pass_.outputs if other == name or other.startswith(f"{name}.")]
+    return _stage(pass_, short, kind, pass_.outputs[name], inside, parameters, pass_.total(name), image_size)
 
 
 def _pieces(pass_: _Pass, prefix: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
@@ -11,10 +11,12 @@ from segcore import figures
 from segcore.errors import ModelError
 from segcore.figures.network import network_figure
 from segcore.models import catalog
-from segcore.models.summary import NetworkDescription
 from segcore.ui.components import escape, show_error
 from segcore.ui.state import Key, Param, remember, remembered
 from segcore.ui.tables import csv_text
+
+if TYPE_CHECKING:
+    from segcore.models.summary import NetworkDescription
 
 SIZES = (64, 128, 224, 256, 384, 512, 768, 1024)
 CLASSES = 12
@@ -72,7 +74,7 @@ def _describe(name: str, decoder: str, image_size: int) -> NetworkDescription:
 
 def title_of(found: NetworkDescription) -> str:
     """Return "ResNet-18 in U-Net"."""
-    return f"{catalog.title(found.encoder)} in {catalog.DECODERS[found.decoder].title}"
+    return f"{catalog.title(found.encoder_name)} in {catalog.DECODERS[found.decoder_name].title}"
 
 
 QUANTITIES: tuple[Literal["parameters", "macs"], ...] = ("parameters", "macs")
@@ -112,6 +114,7 @@ def draw_network(name: str, title: str, found: NetworkDescription, place: int) -
             {
                 "Part": stage.kind,
                 "Stage": stage.name,
+                "Built of": stage.blocks,
                 "Size": f"{stage.height} × {stage.width}",
                 "Channels": stage.channels,
                 "Parameters": stage.parameters,
@@ -164,7 +167,7 @@ def draw_layers(found: NetworkDescription, place: int) -> None:
         st.download_button(
             "Download as CSV",
             csv_text(rows),
-            file_name=f"layers-{found.encoder}-{found.decoder}.csv",
+            file_name=f"layers-{found.encoder_name}-{found.decoder_name}.csv",
             mime="text/csv",
             key=Key.NETWORK_CSV.of(str(place)),
             icon=":material/download:",

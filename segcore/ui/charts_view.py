@@ -62,7 +62,7 @@ def draw(store: RunStore, name: str) -> None:
     with errors_shown():
         study = store.study(name)
         runs = study.runs()
-        found = comparison.contenders(runs)
+        found = comparison.contenders(worth_drawing(store, runs))
         rows = comparison.result_table(runs)
         majority = comparison.majority_of(runs)
         _draw_states(store, runs)
@@ -72,6 +72,17 @@ def draw(store: RunStore, name: str) -> None:
         _draw_curves(found, majority)
         _draw_families(found, majority)
         _draw_classes(study, found)
+
+
+def worth_drawing(store: RunStore, runs: Sequence[Run]) -> list[Run]:
+    """Leave out of the curves runs that failed, and those that ended early where their backbone has others.
+
+    A mean goes as far as its shortest run: one that was stopped in epoch 3 would cut off the curve of all seeds.
+    """
+    rows = [(run, status.state) for run, status in store.statuses(runs) if status.state is not RunState.FAILED]
+    whole = {RunState.FINISHED, RunState.RUNNING, RunState.QUEUED}
+    carried = {run.config.contender for run, state in rows if state in whole}
+    return [run for run, state in rows if state in whole or run.config.contender not in carried]
 
 
 def _draw_states(store: RunStore, runs: Sequence[Run]) -> None:
@@ -108,6 +119,7 @@ def _draw_curves(found: Sequence[Contender], majority: float | None) -> None:
             alt=f"{title} of all backbones by epoch",
         )
         st.caption(text)
+    st.caption("n counts the runs behind a line. Runs that failed or ended early are left out where there are others.")
     if majority is not None:
         st.caption(
             f"The dashed line at {percent(majority)} is the accuracy of always answering the most frequent class. A "

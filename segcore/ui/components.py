@@ -83,7 +83,10 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def heading(title: str, question: str) -> None:
-    """Open a page: its title and, in one line, the question it answers."""
+    """Open a page: its title and, in one line, the question it answers. Every page calls this first."""
+    from segcore.ui import shell  # which imports this module
+
+    shell.ensure()
     st.title(title, anchor=False)
     st.markdown(question)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import cv2
@@ -256,5 +257,10 @@ def files(store: DatasetStore, dataset: Dataset) -> None:
                 "Its entry here goes to the trash; your image and mask files are not touched. "
                 "Studies that used it keep their results.",
                 "Remove the dataset",
-                lambda: (store.remove(dataset.name), remember(Param.DATASET, None)),
+                partial(_remove, store, dataset.name),
             )
+
+
+def _remove(store: DatasetStore, name: str) -> None:
+    store.remove(name)
+    remember(Param.DATASET, None)

@@ -29,7 +29,7 @@ from segcore.workspace import Workspace
 FIRST_CHOICE = ("resnet18", "efficientnet_b0")
 """Chosen when the form is first drawn: small, well known and of different families."""
 
-PRETRAINED, SCRATCH = "Pretrained weights", "From scratch"
+PRETRAINED, SCRATCH = "Pretrained", "From scratch"
 
 RECIPE_KEYS: dict[str, Key] = {
     "epochs": Key.LAUNCH_EPOCHS,
@@ -83,7 +83,14 @@ def draw() -> list[Run]:
         help=StudyConfig.help("decoder"),
     )
     field_error(error, "decoder")
-    st.radio("Start from", [PRETRAINED, SCRATCH], key=Key.LAUNCH_WEIGHTS, help=WEIGHTS_HELP, horizontal=True)
+    st.segmented_control(
+        "Start from",
+        [PRETRAINED, SCRATCH],
+        key=Key.LAUNCH_WEIGHTS,
+        help=WEIGHTS_HELP,
+        required=True,
+        width="stretch",
+    )
     field_error(error, "weights")
     left, right = st.columns(2)
     with left:
@@ -178,7 +185,7 @@ def _chosen_backbones() -> tuple[str, ...]:
 
 def _backbones(error: SegcoreError | None) -> None:
     chosen = _chosen_backbones()
-    st.markdown("Backbones", help=StudyConfig.help("encoders"))
+    st.markdown(":small[Backbones]", help=StudyConfig.help("encoders"))
     label = plural(len(chosen), "backbone") + " chosen" if chosen else "Choose backbones"
     with st.popover(label, icon=":material/account_tree:", width="stretch"):
         for family, members in _families().items():

@@ -21,7 +21,7 @@ STUDIES_SHOWN = 8
 STEPS = (
     (
         "1. Bring a dataset",
-        "Aerial images and, for each, a mask that says what every pixel is. A few hundred do.",
+        "Aerial images and, for each, a mask that says what every pixel is. A few hundred are enough.",
         (("pages/dataset.py", "Dataset"),),
     ),
     (

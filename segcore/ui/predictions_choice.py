@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from segcore.data.readers import resize_labels
 from segcore.data.splits import Split
 from segcore.data.store import Dataset, DatasetStore
 from segcore.errors import DatasetError, NotFoundError, WorkspaceError
@@ -110,7 +111,9 @@ def choose_scene(run: Run, workspace_datasets: DatasetStore) -> Scene | None:
         st.caption(f"{plural(len(split.test), 'test image')} not offered: they stay sealed for the final judgement.")
     image = readers.image(pairs[name].image)
     # By the run's own class table: the dataset's may have another order since.
-    truth = readers.labels(pairs[name].mask, run.config.dataset)
+    truth = readers.labels(pairs[name].mask, run.config.dataset, reading=dataset.report.mask_reading)
+    if truth.shape != image.shape[:2]:
+        truth = resize_labels(truth, image.shape[1], image.shape[0])
     return Scene(name, image, truth, seen_in_training=source == TRAINING)
 
 

@@ -17,7 +17,7 @@ _FOLLOWED = "training.preview_followed"
 def draw(run: Run) -> None:
     """Draw image, mask and prediction of each previewed image, with a slider over the epochs."""
     found = run.previews()
-    st.markdown("#### What it predicts")
+    st.subheader("What it predicts", anchor=False)
     if not found:
         text = "The first pictures come after the first epoch." if run.state.active else "There are no pictures."
         st.caption(text)

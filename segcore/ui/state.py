@@ -143,7 +143,6 @@ def choose(
     default: str | None = None,
     format_func: Callable[[str], str] = str,
     help: str | None = None,
-    label_visibility: str = "visible",
 ) -> str | None:
     """Draw a select box whose choice stands in the URL, and return the choice; None without options.
 
@@ -160,14 +159,7 @@ def choose(
     elif st.session_state.get(key) not in options:
         wanted = [in_url, st.session_state.get(f"chosen.{param}"), default]
         st.session_state[key] = next((value for value in wanted if value in options), options[0])
-    value = st.selectbox(
-        label,
-        list(options),
-        key=key,
-        format_func=format_func,
-        help=help,
-        label_visibility=label_visibility,  # type: ignore[arg-type]
-    )
+    value = st.selectbox(label, list(options), key=key, format_func=format_func, help=help)
     remember(param, value)
     st.session_state[seen] = value
     return value

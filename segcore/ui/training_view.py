@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -92,6 +93,7 @@ def _table(rows: list[tuple[Run, Status]]) -> None:
             "pixel accuracy": st.column_config.NumberColumn(help=SCORE_HELP, format="%.1f %%"),
             "mIoU": st.column_config.NumberColumn("mean IoU", help=SCORE_HELP, format="%.1f %%"),
         },
+        placeholder="–",
         key="training.table",
     )
 
@@ -195,26 +197,38 @@ def _message(status: Status) -> None:
 
 def manage(store: RunStore, study: Study, chosen: str | None) -> None:
     """Draw what concerns the whole study, and deleting: outside of the live part, which would close a dialog."""
+    runs = study.runs()
     with st.expander("Stop or delete", icon=":material/delete:"), st.container(horizontal=True):
         if st.button("Stop all runs of this study", key=Key.STOP_STUDY, icon=":material/stop_circle:"):
-            for run in study.runs():
+            for run in runs:
                 stop(store, run)
             st.rerun()
-        run = next((run for run in study.runs() if run.name == chosen), None)
-        if run is not None and st.button(f"Delete {label(run)}", key=Key.DELETE, icon=":material/delete:"):
+        shown = next((run for run in runs if run.name == chosen), None)
+        if shown is not None and st.button(f"Delete {label(shown)}", key=Key.DELETE, icon=":material/delete:"):
             confirm(
-                f"Delete {label(run)} of study {study.name}?",
+                f"Delete {label(shown)} of study {study.name}?",
                 "Its records, weights and pictures go to the trash, from where they can be taken back.",
                 "Delete the run",
-                lambda: (store.remove_run(run), remember(Param.RUN, None)),
+                partial(_delete_run, store, shown),
             )
         if st.button("Delete the whole study", key=Key.DELETE_STUDY, icon=":material/delete:"):
             confirm(
-                f"Delete study {study.name} with {plural(len(study.runs()), 'run')}?",
+                f"Delete study {study.name} with {plural(len(runs), 'run')}?",
                 "Everything in it goes to the trash, from where it can be taken back.",
                 "Delete the study",
-                lambda: (store.remove_study(study), remember(Param.STUDY, None), remember(Param.RUN, None)),
+                partial(_delete_study, store, study),
             )
+
+
+def _delete_run(store: RunStore, run: Run) -> None:
+    store.remove_run(run)
+    remember(Param.RUN, None)
+
+
+def _delete_study(store: RunStore, study: Study) -> None:
+    store.remove_study(study)
+    remember(Param.RUN, None)
+    remember(Param.STUDY, None)
 
 
 def trash(store: RunStore) -> None:

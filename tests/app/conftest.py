@@ -20,7 +20,7 @@ LONG = "a-study-whose-name-is-as-long-as-names-are-allowed-to-be-" + "x" * 23
 
 
 @pytest.fixture
-def open_app(workspace: Workspace) -> OpenApp:  # noqa: ARG001
+def open_app(workspace: Workspace) -> OpenApp:
     """Opens the app on the test's workspace: `open_app("pages/dataset.py", study="s")` for a page and its URL."""
 
     def open_page(page: str | None = None, **query: str) -> AppTest:

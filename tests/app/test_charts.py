@@ -123,6 +123,13 @@ def test_failed_runs_are_counted_and_explained_harmlessly(store: RunStore) -> No
     assert "n = 1" in app.dataframe[0].value["mIoU"][0]
 
 
+def test_run_that_ended_early_does_not_cut_off_the_others(store: RunStore) -> None:
+    factories.make_study(store, encoders=["resnet18.tv_in1k"], seeds=[0, 1], epochs=6)
+    for seed, state in ((2, RunState.FAILED), (3, RunState.STOPPED), (4, RunState.INTERRUPTED)):
+        factories.make_run(store, seed=seed, state=state, epochs=6, done=2)
+    assert lines(spec(draw_live(), "curves-val_miou")) == {"ResNet-18 (n = 2)": 6}
+
+
 def test_table_has_scores_and_costs(store: RunStore) -> None:
     factories.make_study(store, miou=0.5)
     row = draw_live().dataframe[0].value.iloc[0]

@@ -111,7 +111,8 @@ def test_damaged_weights_are_a_message(run: Run, open_app: OpenApp) -> None:
     assert app.error
 
 
-def test_dataset_that_is_gone_leaves_uploads(run: Run, dataset: Dataset, open_app: OpenApp) -> None:
+@pytest.mark.usefixtures("run")
+def test_dataset_that_is_gone_leaves_uploads(dataset: Dataset, open_app: OpenApp) -> None:
     shutil.rmtree(dataset.path)
     app = open_app(PAGE)
     assert not app.exception
@@ -119,7 +120,8 @@ def test_dataset_that_is_gone_leaves_uploads(run: Run, dataset: Dataset, open_ap
     assert not captions(app)
 
 
-def test_image_file_that_is_gone_is_a_message(run: Run, dataset: Dataset, open_app: OpenApp) -> None:
+@pytest.mark.usefixtures("run")
+def test_image_file_that_is_gone_is_a_message(dataset: Dataset, open_app: OpenApp) -> None:
     for pair in dataset.pairs:
         pair.image.unlink()
     app = open_app(PAGE)
@@ -127,7 +129,8 @@ def test_image_file_that_is_gone_is_a_message(run: Run, dataset: Dataset, open_a
     assert app.error
 
 
-def test_upload_is_predicted_without_scores(run: Run, open_app: OpenApp) -> None:
+@pytest.mark.usefixtures("run")
+def test_upload_is_predicted_without_scores(open_app: OpenApp) -> None:
     app = open_app(PAGE)
     app.get("button_group")[0].set_value([predictions_choice.UPLOAD]).run()
     app.get("file_uploader")[0].set_value(("field.png", picture(80, 50), "image/png")).run()

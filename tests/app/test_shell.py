@@ -30,7 +30,7 @@ def launched(monkeypatch: pytest.MonkeyPatch, store: RunStore) -> list[StudyConf
     """Replaces launching by noting what was asked for and queueing made-up runs."""
     asked: list[StudyConfig] = []
 
-    def launch_study(config: StudyConfig, workspace: Workspace | None = None) -> list[Run]:  # noqa: ARG001
+    def launch_study(config: StudyConfig, workspace: Workspace | None = None) -> list[Run]:
         asked.append(config)
         source = factories.fake_dataset(config.dataset)
         return store.create_study(config, source.config, source.fingerprint, source.split)
@@ -40,7 +40,7 @@ def launched(monkeypatch: pytest.MonkeyPatch, store: RunStore) -> list[StudyConf
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_page_draws(page: str, any_workspace: Workspace, open_app: OpenApp) -> None:  # noqa: ARG001
+def test_page_draws(page: str, any_workspace: Workspace, open_app: OpenApp) -> None:
     app = open_app(f"pages/{page}")
     assert not app.exception
     assert len(app.title) == 1
@@ -88,6 +88,14 @@ def test_config_keeps_the_app_on_this_machine() -> None:
     assert {"light", "dark"} <= set(config["theme"])
 
 
+def test_first_visit_of_a_page_has_the_sidebar(open_app: OpenApp) -> None:
+    # Streamlit runs pages/*.py by itself until st.navigation was called once; AppTest starts each run like that.
+    app = open_app("pages/dataset.py")
+    app.run()
+    assert [title.value for title in app.title] == ["Dataset"]
+    assert app.sidebar.button(key=Key.LAUNCH)
+
+
 # The launch form ---------------------------------------------------------------------------------------
 
 
@@ -103,7 +111,7 @@ def test_form_makes_the_study_it_shows(
     app = open_app()
     app.button(key=Key.LAUNCH_ORIGINAL_SIX).click().run()
     app.text_input(key=Key.LAUNCH_OTHER).set_value("resnet26, resnet18").run()
-    app.radio(key=Key.LAUNCH_WEIGHTS).set_value(launch_form.SCRATCH)
+    app.segmented_control(key=Key.LAUNCH_WEIGHTS).set_value(launch_form.SCRATCH)
     app.number_input(key=Key.LAUNCH_EPOCHS).set_value(7)
     app.number_input(key=Key.LAUNCH_SEEDS).set_value(3)
     app.number_input(key=Key.LAUNCH_BATCH_SIZE).set_value(4)

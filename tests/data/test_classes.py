@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -25,6 +25,7 @@ def tables(draw: st.DrawFn) -> ClassTable:
     return ClassTable([ClassInfo(name=f"c{row}", color=color, ignore=skip) for row, (color, skip) in enumerate(rows)])
 
 
+@settings(max_examples=40, deadline=None)  # 16 MB a table
 @given(table=tables(), data=st.data())
 def test_colors_become_labels_and_labels_colors(table: ClassTable, data: st.DataObject) -> None:
     """Every pixel of a trained class comes back in its colour; ignored ones are 255 and come back black."""
@@ -39,6 +40,7 @@ def test_colors_become_labels_and_labels_colors(table: ClassTable, data: st.Data
     assert np.array_equal(by_index, labels) and not none
 
 
+@settings(max_examples=40, deadline=None)  # 16 MB a table
 @given(table=tables(), rgb=hnp.arrays(np.uint8, (3, 4, 3)))
 def test_any_colour_is_labelled_as_a_plain_loop_would(table: ClassTable, rgb: np.ndarray) -> None:
     labels, unknown = table.colors_to_labels(rgb)

@@ -138,7 +138,7 @@ def test_curve_averages_the_epochs_that_all_begun_runs_have(store: RunStore) -> 
 
 def test_curve_of_nothing_and_of_an_unknown_field() -> None:
     assert curve([], "val_miou").epochs == []
-    with pytest.raises(ValueError, match="no field 'val_iou'.*val_miou"):
+    with pytest.raises(ValueError, match=r"no field 'val_iou'.*val_miou"):
         curve([], "val_iou")
 
 

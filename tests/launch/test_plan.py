@@ -40,7 +40,7 @@ def test_a_study_is_queued_with_full_names(workspace: Workspace, tmp_path: Path)
         ({"dataset": "nothing"}, "dataset", "nothing"),
         ({"encoders": ("resnet81",)}, "encoders", "resnet18"),
         ({"decoder": "unett"}, "decoder", "unet"),
-        ({"weights": "pretrained"}, "encoders", "SEGCORE_WEIGHTS"),
+        ({"weights": "pretrained"}, "encoders", "train from scratch"),
     ],
 )
 def test_what_cannot_work_is_refused_beside_its_field(
@@ -58,7 +58,7 @@ def test_an_encoder_that_the_decoder_refuses_is_refused_before_queueing(workspac
     add_dataset(workspace, tmp_path / "source")
     with pytest.raises(ModelError) as caught:
         plan.launch_study(config(encoders=("vit_tiny_patch16_224",)), workspace)
-    assert caught.value.field == "encoders"
+    assert caught.value.field == "decoder"
 
 
 @pytest.mark.usefixtures("quiet")

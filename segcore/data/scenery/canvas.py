@@ -79,10 +79,11 @@ class View:
     """(h, w) noise by name, see `Canvas`."""
 
     def put(self, inside: Mask, label: Label, color: Map | Color, height: Map | float) -> None:
-        """Set class, colour and height where `inside`; colour (3, h, w) and height (h, w) may vary by point."""
-        self.labels[inside] = label
-        self.paint(inside, color)
-        self.height[inside] = height[inside] if isinstance(height, np.ndarray) else height
+        """Put something there: class, colour (3, h, w) or one, height (h, w) or one. What is higher hides it."""
+        seen = inside & (height > self.height)
+        self.labels[seen] = label
+        self.paint(seen, color)
+        self.height[seen] = height[seen] if isinstance(height, np.ndarray) else height
 
     def paint(self, inside: Mask, color: Map | Color) -> None:
         """Set the colour alone."""
@@ -200,13 +201,15 @@ class Canvas:
 
     def _waves(self, cell: float, *, octaves: int) -> Map:
         """Smooth noise whose largest features measure `cell` metres."""
-        total = np.zeros((self.pixels, self.pixels), np.float32)
+        finest = cell / 2 ** (octaves - 1) * self.density
+        pixels = self.pixels // max(1, min(8, int(finest / 4)))  # Coarse noise is made small, then enlarged.
+        total = np.zeros((pixels, pixels), np.float32)
         for octave in range(octaves):
-            count = max(3, min(self.pixels, round(self.side / cell * 2**octave) + 2))
+            count = max(3, min(pixels, round(self.side / cell * 2**octave) + 2))
             grid = self.rng.standard_normal((count, count), np.float32)
-            size = (self.pixels, self.pixels)
-            total += np.asarray(cv2.resize(grid, size, interpolation=cv2.INTER_CUBIC)) * 0.55**octave
-        return _standard(total)
+            total += np.asarray(cv2.resize(grid, (pixels, pixels), interpolation=cv2.INTER_CUBIC)) * 0.55**octave
+        size = (self.pixels, self.pixels)
+        return np.asarray(cv2.resize(_standard(total), size, interpolation=cv2.INTER_CUBIC), np.float32)
 
     def _cells(self, cell: float) -> Map:
         """Cellular noise (after Worley): rounded lumps about `cell` metres apart."""

@@ -52,12 +52,11 @@ def lot(canvas: Canvas, look: Look, street: Map, at: float, side: float, pace: f
         things.house(canvas, look, *place(left + 2.5, depth - 2.2), angle, 3.0, 2.4, form="gable")
 
 
-def building(canvas: Canvas, look: Look, length: float, width: float, form: str, *, angle: float | None = None) -> None:
-    """A building wherever there is room for it."""
-    spot = canvas.spot(OPEN, max(length, width) * 0.52, margin=4)
+def building(canvas: Canvas, look: Look, length: float, width: float, angle: float, *, form: str, yard: bool) -> None:
+    """A building wherever there is room for it, never on a road: on pavement only if that is a `yard`."""
+    spot = canvas.spot(OPEN if yard else (*SOFT, Label.GRAVEL), max(length, width) * 0.52, margin=4)
     if spot is not None:
-        turn = canvas.rng.uniform(0, 3.1) if angle is None else angle
-        things.house(canvas, look, *spot, turn, length, width, form=form)
+        things.house(canvas, look, *spot, angle, length, width, form=form)
 
 
 def plaza(canvas: Canvas, look: Look) -> None:
@@ -79,9 +78,9 @@ def plaza(canvas: Canvas, look: Look) -> None:
 def bays(canvas: Canvas, center: float, angle: float, u: float, v: float, *, length: float) -> None:
     """A row of marked parking bays, two in three taken."""
     rng, white = canvas.rng, linear(220, 220, 214)
-    view = canvas.view(center, center, angle, canvas.side)
     for middle in np.arange(u - length / 2, u + length / 2, 2.6):
-        view.paint(view.box(0.11, 4.8, middle, v), white)
+        line = canvas.view(*turned(center, center, angle, middle, v), angle, 2.6)
+        line.paint(line.box(0.11, 4.8), white)
         if rng.random() < 0.66:
             x, y = turned(center, center, angle, middle + 1.3 + rng.normal(0, 0.1), v + rng.normal(0, 0.15))
             things.car(canvas, x, y, angle + canvas.pick(-1, 1) * math.pi / 2 + rng.normal(0, 0.03))

@@ -57,7 +57,8 @@ def riverside(canvas: Canvas, look: Look) -> None:
     ground.road(canvas, look, street, 5.2, walk=0.0)
     groups.traffic(canvas, street, 5.2, cars=5)
     for _ in range(3):
-        groups.building(canvas, look, rng.uniform(6, 9), rng.uniform(5, 6.5), "gable")
+        turn = rng.uniform(0, 3.1)
+        groups.building(canvas, look, rng.uniform(6, 9), rng.uniform(5, 6.5), turn, form="gable", yard=False)
     groups.trees(canvas, look, 13, groups.SOFT)
     groups.life(canvas, look, persons=4, bicycles=4, rocks=16)
 
@@ -75,7 +76,7 @@ def farm(canvas: Canvas, look: Look) -> None:
     ground.path(canvas, look, line, 3.6, canvas.pick("asphalt", "dirt"))
     for form in ("gable", "gable", "flat", "gable"):
         turn = angle + canvas.pick(0, math.pi / 2)
-        groups.building(canvas, look, rng.uniform(9, 15), rng.uniform(6.5, 9), form, angle=turn)
+        groups.building(canvas, look, rng.uniform(9, 15), rng.uniform(6.5, 9), turn, form=form, yard=True)
     for _ in range(3):
         groups.paddock(canvas, angle)
     ground.pond(canvas, look, *turned(center, center, rng.uniform(0, 6.3), rng.uniform(8, 15), 0), rng.uniform(2.5, 4))
@@ -104,7 +105,7 @@ def car_park(canvas: Canvas, look: Look) -> None:
     view.tone(walk, tiles(view.u, view.v, 0.6, 0.6, joint=0.1, contrast=0.06))
     line = canvas.curve(*turned(center, center, angle, u, v - 15), angle, 1.5)
     ground.path(canvas, look, line, 2.8, canvas.pick("gravel", "dirt"))
-    groups.building(canvas, look, 7, 5.5, "hip", angle=angle)
+    groups.building(canvas, look, 7, 5.5, angle, form="hip", yard=False)
     ground.pond(canvas, look, *turned(center, center, angle, u + rng.uniform(-12, 12), v - 20), rng.uniform(3, 5))
     groups.trees(canvas, look, 14, (*groups.SOFT, Label.GRAVEL))
     groups.life(canvas, look, persons=6, bicycles=6, rocks=7)

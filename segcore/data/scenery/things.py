@@ -84,7 +84,7 @@ def tree(canvas: Canvas, look: Look, x: float, y: float, radius: float) -> None:
     dome = tall * np.sqrt(np.clip(1 - 0.75 * away * away, 0.05, 1)) + radius * 0.26 * lumps
     leaf = np.array(canvas.pick(*look.leaves)) * rng.lognormal(0, 0.1)
     tone = 1 + 0.28 * (lumps - 0.5) + 0.22 * view.noise["grain"]
-    inside = (reach < 1) & (dome > view.height)
+    inside = reach < 1
     view.put(inside, Label.TREE, shaded(leaf, tone), dome)
 
 
@@ -97,7 +97,7 @@ def conifer(canvas: Canvas, look: Look, x: float, y: float, radius: float) -> No
     spokes = np.sin(rng.integers(9, 14) * around + 2.5 * np.sin(7 * away + rng.uniform(0, 6)))
     cone = radius * (3.4 - 2.6 * away) + 0.16 * radius * spokes + 0.2 * view.noise["clump"] * radius
     leaf = np.array(look.leaves[0]) * (0.62, 0.72, 0.85)
-    inside = (away + 0.09 * spokes - 0.05 * view.noise["clump"] < 0.95) & (cone > view.height)
+    inside = away + 0.09 * spokes - 0.05 * view.noise["clump"] < 0.95
     view.put(inside, Label.TREE, shaded(leaf, 1 + 0.2 * view.noise["grain"] + 0.12 * spokes), cone)
 
 
@@ -183,7 +183,7 @@ def fence(canvas: Canvas, points: Map, *, gap: float = 0.0) -> None:
     """A wooden fence along a line, (points, 2) metres, over soft ground; the wider `gap`, the more of it is missing."""
     whole = canvas.whole()
     line = canvas.stroke(points, 0.22)
-    soft = (Label.GRASS, Label.DIRT, Label.GRAVEL, Label.VEGETATION)
+    soft = (Label.GRASS, Label.DIRT, Label.VEGETATION)
     line[line] = (canvas.height[line] < 0.6) & among(canvas.labels[line], soft)
     if gap:
         line[line] = np.abs(canvas.noise["broad"][line]) > gap

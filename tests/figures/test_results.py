@@ -1,0 +1,183 @@
+"""Results, classes, confusions and costs as figures, and the dataset's class shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from segcore import figures
+from segcore.config import ClassInfo
+from segcore.evaluation.comparison import ResultRow
+
+CLASSES = [
+    ClassInfo(name="grass", color=(0, 102, 0)),
+    ClassInfo(name="roof", color=(70, 70, 70)),
+    ClassInfo(name="car", color=(9, 143, 150)),
+]
+
+
+def row(label: str = "a", **changes: Any) -> ResultRow:
+    values: dict[str, Any] = {
+        "label": label,
+        "title": label.upper(),
+        "study": "s",
+        "encoder": label,
+        "weights": "none",
+        "color": "#112233",
+        "n": 3,
+        "states": {"finished": 3},
+        "seeds": [0, 1, 2],
+        "miou": 0.5,
+        "miou_low": 0.45,
+        "miou_high": 0.55,
+        "miou_text": "50 ± 5 % (n = 3)",
+        "pixel_accuracy": 0.7,
+        "pixel_accuracy_low": 0.68,
+        "pixel_accuracy_high": 0.72,
+        "pixel_accuracy_text": "70 ± 2 % (n = 3)",
+        "majority_baseline": 0.4,
+        "best_epoch": [3, 4, 5],
+        "minutes": 2.0,
+        "parameters": 14_000_000,
+        "macs": 5_000_000_000,
+        "latency_ms": 20.0,
+        "device": "cpu",
+    }
+    return ResultRow(**{**values, **changes})  # type: ignore[typeddict-item]
+
+
+def note(chart: go.Figure, name: str) -> str:
+    (found,) = [annotation for annotation in chart.layout.annotations if annotation.name == name]
+    return found.text
+
+
+def test_results_are_points_with_intervals_the_best_on_top() -> None:
+    chart = figures.result_bars([row("a"), row("b", miou=0.4, n=1, miou_low=None, miou_high=None)])
+    assert [trace.y[0] for trace in chart.data] == ["b", "a"]  # plotly draws upwards
+    low, high = chart.data
+    assert list(high.x) == [50]
+    assert (high.error_x.array[0], high.error_x.arrayminus[0]) == pytest.approx((5, 5))
+    assert "50 ± 5 % (n = 3)" in high.hovertemplate
+    assert low.error_x.visible is False
+    assert (low.marker.symbol, high.marker.symbol) == ("circle-open", "circle")
+    assert "open circle: one run" in chart.layout.xaxis.title.text
+    assert list(chart.layout.yaxis.ticktext) == ["B", "A"]
+
+
+def test_results_of_pixel_accuracy_stand_beside_the_majority_line() -> None:
+    chart = figures.result_bars([row("a"), row("b")], "pixel_accuracy")
+    (line,) = [trace for trace in chart.data if trace.uid == "majority"]
+    assert (list(line.x), line.line.dash) == ([40, 40], "dash")
+    assert note(chart, "majority") == "always the most frequent class: 40.0 %"
+    assert not [trace for trace in figures.result_bars([row("a")]).data if trace.uid == "majority"]
+
+
+def test_intervals_do_not_leave_what_is_possible() -> None:
+    (point,) = figures.result_bars([row(miou=0.9, miou_low=0.5, miou_high=1.3)]).data
+    assert point.error_x.array[0] == pytest.approx(10)
+
+
+def test_score_against_cost() -> None:
+    rows = [row("a"), row("b", latency_ms=40.0, miou=0.6, miou_low=None, miou_high=None), row("c", latency_ms=None)]
+    chart = figures.cost_scatter(rows)
+    assert [(trace.name, trace.x[0], trace.y[0]) for trace in chart.data] == [("A", 20, 50), ("B", 40, 60)]
+    assert chart.layout.xaxis.type is None
+    assert "20" in chart.data[0].hovertemplate and "(n = 3)" in chart.data[0].hovertemplate
+    wide = figures.cost_scatter([row("a"), row("b", parameters=200_000_000)], "parameters")
+    assert [trace.x[0] for trace in wide.data] == pytest.approx([14, 200])
+    assert wide.layout.xaxis.type == "log"
+
+
+def test_labels_of_near_points_take_different_sides() -> None:
+    rows = [row("a"), row("b", latency_ms=20.5), row("far", latency_ms=60.0, miou=0.2)]
+    sides = [trace.textposition for trace in figures.cost_scatter(rows).data]
+    assert sides[0] != sides[1]
+    assert sides[2] == "middle left"  # there is no room right of the rightmost
+
+
+@pytest.mark.parametrize(
+    ("chart", "message"),
+    [
+        (figures.result_bars([]), "No run is finished yet."),
+        (figures.result_bars([row(miou=None)]), "No run is finished yet."),
+        (figures.cost_scatter([row(miou=None)]), "No run is finished yet."),
+        (figures.cost_scatter([row(latency_ms=None)]), "No cost is measured yet."),
+        (figures.class_iou_bars(CLASSES, {"a": [np.nan] * 3}), "No class is labelled or predicted here."),
+        (figures.confusion_heatmap(np.zeros((2, 3, 3)), ["a", "b", "c"]), "No labelled pixels."),
+        (figures.class_share_bars(CLASSES, [0, 0, 0]), "No labelled pixels."),
+        (figures.cost_bars({}, "macs"), "No network is chosen."),
+    ],
+)
+def test_figures_without_data_say_so(chart: go.Figure, message: str) -> None:
+    assert not chart.data
+    assert note(chart, "empty") == message
+
+
+def test_one_series_of_class_scores_is_bars_in_class_colours() -> None:
+    chart = figures.class_iou_bars(CLASSES, {"image": [0.25, 0.5, np.nan]})
+    (bars,) = chart.data
+    assert list(bars.y) == ["car", "grass", "roof"]
+    assert list(bars.x) == [0, 25, 50]
+    assert list(bars.text) == ["absent", "25.0 %", "50.0 %"]
+    assert list(bars.marker.color) == ["#098f96", "#006600", "#464646"]
+
+
+def test_several_series_of_class_scores_are_points_in_their_own_colours() -> None:
+    series = {"A": [0.2, 0.4, 0.9], "B": [0.4, 0.2, np.nan]}
+    chart = figures.class_iou_bars(CLASSES, series, colors={"A": "#111111", "B": "#222222"}, metric="Dice")
+    assert [(trace.name, trace.marker.color) for trace in chart.data] == [("A", "#111111"), ("B", "#222222")]
+    points = [dict(zip(trace.y, trace.x, strict=True)) for trace in chart.data]
+    assert points[0] == {"grass": 20, "roof": 40, "car": 90}
+    assert points[1] == {"grass": 40, "roof": 20, "car": None}
+    assert chart.data[0].marker.symbol != chart.data[1].marker.symbol
+    assert chart.layout.showlegend and chart.layout.xaxis.title.text == "Dice"
+
+
+def test_confusions_are_shares_of_the_true_class() -> None:
+    counts = np.array([[[3, 1, 0], [0, 0, 0], [0, 0, 2]], [[0, 0, 0], [0, 0, 0], [2, 0, 0]]])
+    chart = figures.confusion_heatmap(counts, ["grass", "roof", "car"])
+    heat = chart.data[0]
+    assert [list(cells) for cells in heat.z] == [[75, 25, 0], [None, None, None], [50, 0, 50]]
+    assert [list(cells) for cells in heat.customdata] == [[3, 1, 0], [0, 0, 0], [2, 0, 2]]
+    assert chart.layout.yaxis.autorange == "reversed"
+    texts = {(x, y): text for trace in chart.data[1:] for x, y, text in zip(trace.x, trace.y, trace.text, strict=True)}
+    assert texts == {
+        ("grass", "grass"): "75",
+        ("roof", "grass"): "25",
+        ("grass", "car"): "50",
+        ("car", "car"): "50",
+    }
+    with pytest.raises(ValueError, match="2 names for 3 classes"):
+        figures.confusion_heatmap(counts, ["a", "b"])
+
+
+def test_class_shares_are_of_the_labelled_pixels_in_class_colours() -> None:
+    (bars,) = figures.class_share_bars(CLASSES, [300, 99_690, 10], images=[1, 2, 3]).data
+    assert list(bars.y) == ["car", "grass", "roof"]
+    assert list(bars.x) == pytest.approx([0.01, 0.3, 99.69])
+    assert list(bars.text) == ["0.01 %", "0.3 %", "99.7 %"]
+    assert list(bars.marker.color) == ["#098f96", "#006600", "#464646"]
+    assert bars.customdata[2] == "<b>roof</b><br>99,690 pixels<br>in 2 images"
+
+
+def test_parts_of_a_split_are_shares_of_their_own_part() -> None:
+    chart = figures.class_share_bars(CLASSES, {"train": [50, 50, 0], "val": [3, 1, 0], "test": [0, 0, 0]})
+    bars = {trace.name: list(trace.x) for trace in chart.data if trace.type == "bar"}
+    assert bars == {"val": [0, 25, 75], "train": [0, 50, 50]}
+    legend = [trace.name for trace in chart.data if trace.showlegend is not False]
+    assert legend == ["train", "val"]
+
+
+def test_cost_bars_divide_into_encoder_decoder_and_head() -> None:
+    parts = {"A": {"encoder": 3e6, "decoder": 1e6, "head": 0.0}, "B": {"encoder": 5e6, "decoder": 5e6, "head": 0.0}}
+    chart = figures.cost_bars(parts, "parameters")
+    assert [(trace.name, list(trace.y), list(trace.x)) for trace in chart.data] == [
+        ("Encoder", ["B", "A"], [5, 3]),
+        ("Decoder", ["B", "A"], [5, 1]),
+        ("Head", ["B", "A"], [0, 0]),
+    ]
+    assert list(chart.data[0].customdata) == pytest.approx([50, 75])
+    assert chart.layout.barmode == "stack"
