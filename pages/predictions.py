@@ -52,18 +52,18 @@ if scene.truth is not None:
     iou = np.asarray(result.iou)
     view.draw_scores(run, result, scene.image)
 
+opacity = st.slider(
+    "Opacity of the prediction over the image",
+    min_value=0,
+    max_value=100,
+    value=50,
+    step=5,
+    format="%d %%",
+    key=Key.PREDICT_OPACITY,
+    persist_state="session",
+)
 overlay_side, error_side = st.columns(2) if scene.truth is not None else (st.container(), None)
 with overlay_side:
-    opacity = st.slider(
-        "Opacity of the prediction over the image",
-        min_value=0,
-        max_value=100,
-        value=50,
-        step=5,
-        format="%d %%",
-        key=Key.PREDICT_OPACITY,
-        persist_state="session",
-    )
     picture = figures.overlay(scene.image, labels, colors, opacity / 100)
     st.image(picture, caption="Prediction over the image", width="stretch", alt="Prediction over the image")
 if error_side is not None:

@@ -14,7 +14,7 @@ from segcore.data.checks import check_dataset
 from segcore.data.classes import ClassTable
 from segcore.data.pairing import Pair, find_files
 from segcore.data.report import CheckReport, ImageFacts
-from segcore.errors import ClassTableError, DatasetError, NotFoundError
+from segcore.errors import ClassTableError, ConfigError, DatasetError, NotFoundError, WorkspaceError
 from segcore.files import FileCache, read_json, write_json
 from segcore.progress import Progress
 
@@ -121,14 +121,20 @@ def _load(path: Path) -> DatasetState:
     value = read_json(path)
     if value is None:
         raise NotFoundError(f"There is no dataset {path.parent.name!r} (any more).", field="dataset")
-    places = {part: path.parent / value["config"][part] for part in ("images", "masks")}
-    return DatasetState(
-        config=DatasetConfig.from_json({**value["config"], **places}),
-        fingerprint=value["fingerprint"],
-        report=CheckReport.from_json(value["report"]),
-        facts=tuple(ImageFacts.from_json(fact) for fact in value["facts"]),
-        sources=value["sources"],
-    )
+    try:
+        places = {part: path.parent / value["config"][part] for part in ("images", "masks")}
+        return DatasetState(
+            config=DatasetConfig.from_json({**value["config"], **places}),
+            fingerprint=value["fingerprint"],
+            report=CheckReport.from_json(value["report"]),
+            facts=tuple(ImageFacts.from_json(fact) for fact in value["facts"]),
+            sources=value["sources"],
+        )
+    except (KeyError, TypeError, ConfigError) as error:
+        raise WorkspaceError(
+            f"{path} is not understood ({error!r}); perhaps another version wrote it. Remove the dataset "
+            f"{path.parent.name!r} and add it again."
+        ) from error
 
 
 _states = FileCache(_load, entries=256)

@@ -71,14 +71,14 @@ def network_figure(stages: Sequence[StageLike], *, title: str = "") -> go.Figure
         chart.add_trace(_trace(box))
         _text(chart, f"{box.stage.channels:,}", x=box.x + box.wide / 2, y=box.y + box.tall / 2, yshift=8)
     _join(chart, encoder, others)
-    left = min(box.x for box in boxes)
     for height in levels:
         level = next(box for box in boxes if box.stage.height == height)
-        _text(chart, f"{level.stage.height} × {level.stage.width}", x=left - 0.3, y=level.y, xanchor="right")
+        _text(chart, f"{level.stage.height} × {level.stage.width}", x=0, xref="paper", y=level.y, xanchor="right")
     right = max(box.right for box in boxes)
-    chart.update_xaxes(visible=False, fixedrange=True, range=[left - 2.6, right + 0.4])
+    chart.update_xaxes(visible=False, fixedrange=True, range=[-0.2, right + 0.2])
     chart.update_yaxes(visible=False, fixedrange=True)
-    chart.update_layout(hovermode="closest")
+    # The sizes stand in the margin, which is as wide on a small screen as on a large one.
+    chart.update_layout(hovermode="closest", margin_l=76, margin_t=44 if title else 24)
     return chart
 
 

@@ -99,7 +99,7 @@ def schedule(workspace: Workspace) -> None:
     store = RunStore(workspace)
     lock = scheduler_lock(workspace)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=2)  # whoever asks whether a scheduler is alive holds it for an instant
     except Timeout:
         return
     os.environ[HOME_VARIABLE] = str(workspace.root)

@@ -11,7 +11,7 @@ from segcore import figures
 from segcore.errors import ModelError
 from segcore.figures.network import network_figure
 from segcore.models import catalog
-from segcore.ui.components import escape, show_error
+from segcore.ui.components import escape, percent, show_error
 from segcore.ui.state import Key, Param, remember, remembered
 from segcore.ui.tables import csv_text
 
@@ -100,7 +100,8 @@ def draw_network(name: str, title: str, found: NetworkDescription, place: int) -
     st.subheader(escape(title), anchor=False)
     st.markdown(
         f"**{found.parameters / 1e6:,.2f} million** parameters, **{found.macs / 1e9:,.2f} billion** multiply-adds for "
-        f"an image of {found.image_size} × {found.image_size} pixels; {found.decoder_share:.0%} of them in the decoder."
+        f"an image of {found.image_size} × {found.image_size} pixels; "
+        f"{percent(found.decoder_share, 0)} of these in decoder and head."
     )
     st.plotly_chart(
         network_figure(found.stages),
@@ -112,20 +113,21 @@ def draw_network(name: str, title: str, found: NetworkDescription, place: int) -
     st.dataframe(
         [
             {
-                "Part": stage.kind,
-                "Stage": stage.name,
-                "Built of": stage.blocks,
+                "Stage": stage_title(found, place_in_order),
                 "Size": f"{stage.height} × {stage.width}",
                 "Channels": stage.channels,
                 "Parameters": stage.parameters,
                 "Multiply-adds": stage.macs / 1e6,
+                "Built of": stage.blocks,
+                "Module": stage.name,
             }
-            for stage in found.stages
+            for place_in_order, stage in enumerate(found.stages)
         ],
         hide_index=True,
         width="stretch",
         height="content",
         column_config={
+            "Module": st.column_config.TextColumn(help="What timm or smp calls the piece in which the stage ends."),
             "Size": st.column_config.TextColumn(help="Height × width of what the stage hands on, in pixels."),
             "Channels": st.column_config.NumberColumn(help="How many maps of that size."),
             "Parameters": st.column_config.NumberColumn(format="localized", help="Numbers that training adjusts."),
@@ -136,6 +138,14 @@ def draw_network(name: str, title: str, found: NetworkDescription, place: int) -
     )
     draw_layers(found, place)
     draw_family(name)
+
+
+def stage_title(found: NetworkDescription, index: int) -> str:
+    """Return "Encoder 2", "Decoder 1" or "Head" for the stage at `index`, counted within its part."""
+    kind = found.stages[index].kind
+    if kind == "head":
+        return "Head"
+    return f"{kind.capitalize()} {sum(stage.kind == kind for stage in found.stages[: index + 1])}"
 
 
 def draw_layers(found: NetworkDescription, place: int) -> None:

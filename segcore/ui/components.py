@@ -204,7 +204,8 @@ def swatch(color: tuple[int, int, int]) -> str:
 
 def confirm(question: str, consequence: str, button: str, action: Callable[[], object]) -> None:
     """Ask before `action`, which runs on the dialog's red button; if it is refused, the dialog says why."""
-    st.session_state.pop(_REFUSED, None)
+    for left_over in (_DONE, _REFUSED):
+        st.session_state.pop(left_over, None)
     _dialog(question, consequence, button, action)
 
 

@@ -51,10 +51,15 @@ def _recheck(dataset: Dataset) -> None:
 
 def browse(dataset: Dataset) -> None:
     """Draw one image, and the same with its mask over it; what is shown stands in the URL."""
-    left, middle, right = st.columns([2, 3, 2], vertical_alignment="bottom")
+    left, middle, right = st.columns([3, 3, 2], vertical_alignment="bottom")
     with left:
         part = st.segmented_control(
-            "Part", list(PARTS), default="all", format_func=PARTS.__getitem__, key=Key.BROWSE_PART, required=True
+            "Part",
+            ["all", *_parts(dataset)],
+            default="all",
+            format_func=PARTS.__getitem__,
+            key=Key.BROWSE_PART,
+            required=True,
         )
     names = _names(dataset, part or "all")
     if not names:

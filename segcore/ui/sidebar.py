@@ -17,7 +17,6 @@ from segcore.ui.components import (
     progress_share,
     progress_text,
     show_error,
-    state_markdown,
 )
 from segcore.ui.state import Key, Param, remember
 
@@ -73,23 +72,23 @@ def queue() -> None:
 def _row(store: RunStore, run: Run, status: Status) -> None:
     config = run.config
     title = f"{escape(catalog.title(config.encoder))} · seed {config.seed}"
+    epochs, training = config.recipe.epochs, status.state is RunState.RUNNING
+    stopping = training and run.stop_requested()
     with st.container(border=True, gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.markdown(title if status.state is RunState.RUNNING else f"{title} {state_markdown(status.state)}")
-            stopping = run.stop_requested() and status.state is RunState.RUNNING
-            st.button(
-                "Stopping …" if stopping else "Stop",
-                key=Key.STOP.of(f"sidebar/{run.study_name}/{run.name}"),
-                on_click=stop,
-                args=(store, run),
-                disabled=stopping,
-                type="tertiary",
-                icon=":material/stop_circle:",
-            )
-        if status.state is RunState.RUNNING:
-            epochs = config.recipe.epochs
+        left, right = st.columns([5, 3], vertical_alignment="center")
+        left.markdown(title)
+        right.button(
+            "Stopping" if stopping else "Stop",
+            key=Key.STOP.of(f"sidebar/{run.study_name}/{run.name}"),
+            on_click=stop,
+            args=(store, run),
+            disabled=stopping,
+            type="tertiary",
+            icon=":material/stop_circle:",
+        )
+        if training:
             st.progress(progress_share(status, epochs), text=escape(progress_text(status, epochs)))
-        st.caption(f"study {escape(run.study_name)}")
+        st.caption(f"study {escape(run.study_name)}" if training else f"waiting · study {escape(run.study_name)}")
 
 
 def stop(store: RunStore, run: Run) -> None:

@@ -89,7 +89,7 @@ def _table(rows: list[tuple[Run, Status]]) -> None:
         hide_index=True,
         height=min(38 + 35 * max(1, len(rows)), 300),
         column_config={
-            "progress": st.column_config.ProgressColumn("done", format="percent", min_value=0.0, max_value=1.0),
+            "progress": st.column_config.ProgressColumn("done", format="%.0f %%", min_value=0, max_value=100),
             "pixel accuracy": st.column_config.NumberColumn(help=SCORE_HELP, format="%.1f %%"),
             "mIoU": st.column_config.NumberColumn("mean IoU", help=SCORE_HELP, format="%.1f %%"),
         },
@@ -107,7 +107,7 @@ def _table_row(run: Run, status: Status) -> dict[str, Any]:
     return {
         "run": label(run),
         "state": STATES[status.state][0],
-        "progress": progress_share(status, config.recipe.epochs),
+        "progress": 100 * progress_share(status, config.recipe.epochs),
         "epoch": f"{status.epoch} of {config.recipe.epochs}",
         "pixel accuracy": 100 * best.val_pixel_accuracy if best else None,
         "mIoU": 100 * best.val_miou if best else None,

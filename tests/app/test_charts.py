@@ -98,7 +98,7 @@ def test_family_chart_shows_one_family(store: RunStore) -> None:
     family = specs(app)[-3]
     assert "ResNet" in family["layout"]["title"]["text"]  # the family with two members comes first
     assert len(lines(family)) == 2 + 1  # and the majority class
-    app.get("button_group")[0].set_value(["VGG"]).run()
+    app.button_group(key=Key.CHARTS_FAMILY).set_value("VGG").run()
     assert any("VGG-16" in name for name in lines(specs(app)[-3]))
 
 

@@ -37,7 +37,7 @@ def run(store: RunStore, dataset: Dataset) -> Run:
 
 
 def captions(app: AppTest) -> list[str]:
-    return [image.caption for group in app.get("imgs") for image in group.proto.imgs]
+    return [caption for image in app.get("image") for caption in image.captions]
 
 
 def test_empty_page_leads_to_the_overview(open_app: OpenApp) -> None:
@@ -132,8 +132,8 @@ def test_image_file_that_is_gone_is_a_message(dataset: Dataset, open_app: OpenAp
 @pytest.mark.usefixtures("run")
 def test_upload_is_predicted_without_scores(open_app: OpenApp) -> None:
     app = open_app(PAGE)
-    app.get("button_group")[0].set_value([predictions_choice.UPLOAD]).run()
-    app.get("file_uploader")[0].set_value(("field.png", picture(80, 50), "image/png")).run()
+    app.button_group(key=Key.PREDICT_SOURCE).set_value(predictions_choice.UPLOAD).run()
+    app.file_uploader(key=Key.PREDICT_UPLOAD).set_value(("field.png", picture(80, 50), "image/png")).run()
     assert not app.exception
     assert captions(app)[:2] == ["Image", "Prediction"]
     assert not app.metric

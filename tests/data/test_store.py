@@ -270,6 +270,16 @@ def test_a_dataset_in_use_is_not_removed(datasets: DatasetStore, tmp_path: Path)
     assert [dataset.name for dataset in datasets.list()] == ["tiny"]
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"config": {"images": "a", "masks": "b"}}'])
+def test_a_spoilt_dataset_says_so_and_can_be_removed(datasets: DatasetStore, tiny_dataset: Make, text: str) -> None:
+    dataset = datasets.add(tiny_dataset())
+    (dataset.path / "dataset.json").write_text(text)
+    with pytest.raises(WorkspaceError, match=r"dataset\.json"):
+        _ = dataset.report
+    datasets.remove("tiny")
+    assert datasets.list() == []
+
+
 # The demo dataset --------------------------------------------------------------------------------------
 
 

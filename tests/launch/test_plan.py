@@ -40,7 +40,7 @@ def test_a_study_is_queued_with_full_names(workspace: Workspace, tmp_path: Path)
         ({"dataset": "nothing"}, "dataset", "nothing"),
         ({"encoders": ("resnet81",)}, "encoders", "resnet18"),
         ({"decoder": "unett"}, "decoder", "unet"),
-        ({"weights": "pretrained"}, "encoders", "train from scratch"),
+        ({"weights": "pretrained"}, "weights", "train from scratch"),
     ],
 )
 def test_what_cannot_work_is_refused_beside_its_field(
