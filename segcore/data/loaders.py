@@ -31,7 +31,7 @@ class _Samples(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, key: tuple[int, int]) -> Batch:  # type: ignore[override]
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
         epoch, position = key
         index = self.indices[position]
         image, labels = np.asarray(self.prepared.images[index]), np.asarray(self.prepared.labels[index])

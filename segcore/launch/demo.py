@@ -17,5 +17,5 @@ def demo_study() -> StudyConfig:
         dataset=DEMO_NAME,
         encoders=("resnet18", "mobilenetv3_large_100", "tf_efficientnet_lite0"),
         weights="none",
-        recipe=Recipe(epochs=8, image_size=96, batch_size=8),
+        recipe=Recipe(epochs=6, image_size=96, batch_size=8),
     )

@@ -192,6 +192,8 @@ def why_not(encoder: str, decoder: str, image_size: int, error: Exception) -> st
         )
     if image_size % 32:
         return f"{start} at {image_size} pixels: the image size must be a multiple of 32."
+    if "too small" in text:
+        return f"{start} at {image_size} pixels: the features become too small. Use a larger image size or U-Net."
     why = text.strip().splitlines()[0] if text.strip() else type(error).__name__
     return f"{start} at {image_size} pixels ({why}). Try U-Net, another image size, or a backbone of the catalog."
 

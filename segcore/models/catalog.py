@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
-from dataclasses import dataclass
 from typing import Literal
 
 from segcore.errors import UnknownBackboneError, WeightsError, nearest
+from segcore.models.backbones import BACKBONES, Backbone
 from segcore.models.decoders import DECODERS, Decoder
 from segcore.models.families import FAMILIES, Family
 
@@ -32,187 +32,10 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """A backbone of the catalog."""
-
-    name: str
-    """timm's name of the architecture."""
-    tag: str
-    """timm's tag of the pretrained weights; all were trained on ImageNet-1k alone."""
-    title: str
-    family: str
-    year: int
-    parameters: int
-    """Of the encoder as a decoder uses it, without the classifier."""
-    unet_macs: int
-    """Multiply-adds of a forward pass of its U-Net over one image of 256 px with 12 classes; for estimates of
-    time that must not wait for torch."""
-    license: str
-    """Of the pretrained weights, as timm states it."""
-    color: str
-    """#rrggbb: hue by family, shade by size, readable on light and on dark."""
-    pretrained_name: str = ""
-    """timm's name of the same architecture that has weights, where `name` has none."""
-
-    @property
-    def encoder(self) -> str:
-        """The name of the pretrained encoder, with its tag."""
-        return f"{self.pretrained_name or self.name}.{self.tag}"
-
-
-# Colours: hues were chosen by family, then lightness and chroma optimised for the smallest distance (OKLab)
-# between any two, as seen normally and by the three kinds of the colour-blind (Machado et al. 2009), the
-# original six weighing double, with a contrast of at least 3 : 1 on white and on #0e1117.
-#
-# Torchvision's weights for all that have them: one source, one recipe, so that a comparison between
-# them compares architectures. Both EfficientNets were trained with RandAugment on ImageNet-1k; timm has
-# no weights under the plain name of B7, Google's stand under tf_ (same layers, TensorFlow's padding).
-_ROWS = (
-    Backbone("resnet18", "tv_in1k", "ResNet-18", "resnet", 2015, 11_176_512, 5_501_878_272, "bsd-3-clause", "#5992fd"),
-    Backbone("resnet34", "tv_in1k", "ResNet-34", "resnet", 2015, 21_284_672, 7_917_797_376, "bsd-3-clause", "#266ef9"),
-    Backbone("resnet50", "tv_in1k", "ResNet-50", "resnet", 2015, 23_508_032, 10_736_369_664, "bsd-3-clause", "#145de6"),
-    Backbone(
-        "resnext50_32x4d",
-        "tv_in1k",
-        "ResNeXt-50 32x4d",
-        "resnext",
-        2016,
-        22_979_904,
-        10_920_919_040,
-        "bsd-3-clause",
-        "#704db4",
-    ),
-    Backbone("vgg16", "tv_in1k", "VGG-16", "vgg", 2014, 14_714_688, 24_536_678_400, "bsd-3-clause", "#bb8b53"),
-    Backbone("vgg16_bn", "tv_in1k", "VGG-16 BN", "vgg", 2014, 14_723_136, 24_536_678_400, "bsd-3-clause", "#ad6f0e"),
-    Backbone("vgg19", "tv_in1k", "VGG-19", "vgg", 2014, 20_024_384, 29_972_496_384, "bsd-3-clause", "#9b6100"),
-    Backbone("vgg19_bn", "tv_in1k", "VGG-19 BN", "vgg", 2014, 20_035_392, 29_972_496_384, "bsd-3-clause", "#84571d"),
-    Backbone(
-        "densenet121", "tv_in1k", "DenseNet-121", "densenet", 2016, 6_953_856, 8_494_514_176, "apache-2.0", "#ed6f22"
-    ),
-    Backbone(
-        "efficientnet_b0",
-        "ra_in1k",
-        "EfficientNet-B0",
-        "efficientnet",
-        2019,
-        3_595_388,
-        2_986_134_016,
-        "apache-2.0",
-        "#3a8265",
-    ),
-    Backbone(
-        "efficientnet_b7",
-        "ra_in1k",
-        "EfficientNet-B7",
-        "efficientnet",
-        2019,
-        62_143_440,
-        9_585_034_240,
-        "apache-2.0",
-        "#2a6b51",
-        pretrained_name="tf_efficientnet_b7",
-    ),
-    Backbone(
-        "tf_efficientnet_lite0",
-        "in1k",
-        "EfficientNet-Lite0",
-        "efficientnet",
-        2019,
-        2_958_848,
-        2_985_506_816,
-        "apache-2.0",
-        "#63927c",
-    ),
-    Backbone(
-        "tf_efficientnetv2_b0",
-        "in1k",
-        "EfficientNetV2-B0",
-        "efficientnetv2",
-        2021,
-        5_610_384,
-        3_383_297_280,
-        "apache-2.0",
-        "#8c970a",
-    ),
-    Backbone(
-        "tf_efficientnetv2_s",
-        "in1k",
-        "EfficientNetV2-S",
-        "efficientnetv2",
-        2021,
-        19_847_248,
-        6_322_084_864,
-        "apache-2.0",
-        "#6c7341",
-    ),
-    Backbone(
-        "mobilenetv3_large_100",
-        "ra_in1k",
-        "MobileNetV3-Large",
-        "mobilenetv3",
-        2019,
-        2_971_952,
-        3_166_932_864,
-        "apache-2.0",
-        "#2e95a7",
-    ),
-    Backbone(
-        "mobilenetv4_conv_small",
-        "e2400_r224_in1k",
-        "MobileNetV4-Conv-S",
-        "mobilenetv4",
-        2024,
-        1_261_664,
-        3_240_693_760,
-        "apache-2.0",
-        "#789c96",
-    ),
-    Backbone("regnety_008", "pycls_in1k", "RegNetY-800MF", "regnet", 2020, 5_494_168, 4_210_850_816, "mit", "#9c7c49"),
-    Backbone(
-        "convnext_femto",
-        "d1_in1k",
-        "ConvNeXt-Femto",
-        "convnext",
-        2022,
-        4_832_016,
-        3_660_201_984,
-        "apache-2.0",
-        "#d12387",
-    ),
-    Backbone(
-        "convnext_tiny",
-        "fb_in1k",
-        "ConvNeXt-Tiny",
-        "convnext",
-        2022,
-        27_818_592,
-        9_027_108_864,
-        "apache-2.0",
-        "#b02773",
-    ),
-    Backbone(
-        "swin_tiny_patch4_window7_224",
-        "ms_in1k",
-        "Swin-Tiny",
-        "swin",
-        2021,
-        27_517_818,
-        10_553_316_096,
-        "mit",
-        "#fd4887",
-    ),
-    Backbone("pvt_v2_b0", "in1k", "PVT v2-B0", "pvt", 2021, 3_409_760, 3_226_796_032, "apache-2.0", "#a384d9"),
-    Backbone("pvt_v2_b1", "in1k", "PVT v2-B1", "pvt", 2021, 13_496_000, 5_652_480_000, "apache-2.0", "#8c65c8"),
-    Backbone("edgenext_x_small", "in1k", "EdgeNeXt-XS", "edgenext", 2022, 2_143_420, 2_932_404_224, "mit", "#4f6678"),
-)
-
-BACKBONES: dict[str, Backbone] = {backbone.name: backbone for backbone in _ROWS}
-
 ORIGINAL_SIX: tuple[str, ...] = ("resnet18", "resnet34", "vgg16", "vgg19", "efficientnet_b0", "efficientnet_b7")
 """The backbones of the notebook this project grew out of."""
 
-_BY_ENCODER = {backbone.encoder: backbone for backbone in _ROWS}
+_BY_ENCODER = {backbone.encoder: backbone for backbone in BACKBONES.values()}
 
 
 def find(name: str) -> Backbone | None:

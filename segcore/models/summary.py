@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from segcore.errors import IncompatibleError
 from segcore.models import catalog
-from segcore.models.build import BUILD_ERRORS, Segmenter, blueprint, why_not
+from segcore.models.build import BUILD_ERRORS, blueprint, why_not
+from segcore.models.passes import Pass
 
 PartName = Literal["encoder", "decoder", "head"]
 PREFIXES: dict[PartName, str] = {
@@ -113,7 +113,7 @@ def describe(encoder: str, *, decoder: str = "unet", image_size: int = 256, clas
     """
     model = blueprint(encoder, decoder, classes, image_size).eval()
     try:
-        pass_ = _Pass(model, torch.empty(1, 3, image_size, image_size, device="meta"))
+        pass_ = Pass(model, torch.empty(1, 3, image_size, image_size, device="meta"))
     except BUILD_ERRORS as error:
         raise IncompatibleError(why_not(encoder, decoder, image_size, error), field="decoder") from error
     parts = {
@@ -133,65 +133,7 @@ def describe(encoder: str, *, decoder: str = "unet", image_size: int = 256, clas
     )
 
 
-class _Pass:
-    """One forward pass: which modules ran, in which order, what they returned and what they cost."""
-
-    def __init__(self, model: Segmenter, images: Tensor) -> None:
-        self.modules = {name: module for name, module in model.named_modules() if name}
-        self.outputs: dict[str, Any] = {}  # by name, in the order in which modules finished first
-        hooks = [module.register_forward_hook(self._remember(name)) for name, module in self.modules.items()]
-        counter = FlopCounterMode(display=False)
-        with torch.no_grad(), counter:
-            model(images)
-        for hook in hooks:
-            hook.remove()
-        root = type(model).__name__ + "."
-        self._add_uncalled()
-        self._flops = {
-            name.removeprefix(root): sum(counts.values()) for name, counts in counter.get_flop_counts().items()
-        }
-
-    def _remember(self, name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            self.outputs.setdefault(name, output)
-
-        return hook
-
-    def _add_uncalled(self) -> None:
-        """Put modules whose parameters were read without a call where they stand in the definition."""
-        names = list(self.modules)
-        order = list(self.outputs)
-        for index, name in enumerate(names):
-            if name in self.outputs or not self.own_parameters(name):
-                continue
-            following = next((later for later in names[index + 1 :] if later in self.outputs), order[-1])
-            order.insert(order.index(following), name)
-        self.outputs = {name: self.outputs.get(name) for name in order}
-
-    def total(self, name: str) -> int:
-        """Multiply-adds of a module with all inside it."""
-        return self._flops.get(name, 0) // 2
-
-    def own_macs(self, name: str) -> int:
-        """Multiply-adds that a module computes itself, not in a module inside it."""
-        if name not in self._flops:
-            return 0
-        inside = (f"{name}.{child}" for child, _ in self.modules[name].named_children())
-        return self.total(name) - sum(map(self._executed_total, inside))
-
-    def _executed_total(self, name: str) -> int:
-        """As `total`, looking through containers that are never called themselves (ModuleList, ModuleDict)."""
-        if name in self._flops:
-            return self.total(name)
-        children = (f"{name}.{child}" for child, _ in self.modules[name].named_children())
-        return sum(map(self._executed_total, children))
-
-    def own_parameters(self, name: str) -> int:
-        """Parameters that a module holds itself."""
-        return sum(parameter.numel() for parameter in self.modules[name].parameters(recurse=False))
-
-
-def _layers(pass_: _Pass) -> tuple[Layer, ...]:
+def _layers(pass_: Pass) -> tuple[Layer, ...]:
     layers = []
     for name, output in pass_.outputs.items():
         part = next((part for part, prefix in PREFIXES.items() if name.startswith(f"{prefix}.")), None)
@@ -206,7 +148,7 @@ def _layers(pass_: _Pass) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-def _encoder_stages(pass_: _Pass, image_size: int) -> list[Stage]:
+def _encoder_stages(pass_: Pass, image_size: int) -> list[Stage]:
     """Cut the encoder after every module whose output is a feature map for the decoder."""
     prefix = PREFIXES["encoder"]
     names, ends = _feature_modules(pass_, f"{prefix}.model")
@@ -226,7 +168,7 @@ def _encoder_stages(pass_: _Pass, image_size: int) -> list[Stage]:
     return stages
 
 
-def _feature_modules(pass_: _Pass, prefix: str) -> tuple[list[str], list[str]]:
+def _feature_modules(pass_: Pass, prefix: str) -> tuple[list[str], list[str]]:
     """Return timm's names of the modules that end a stage, and those modules' names here."""
     model = pass_.modules[prefix]
     info: Any = model.feature_info
@@ -238,7 +180,7 @@ def _feature_modules(pass_: _Pass, prefix: str) -> tuple[list[str], list[str]]:
     return names, [flat.get(name.replace(".", "_"), "") for name in names]
 
 
-def _later_stages(pass_: _Pass, image_size: int) -> list[Stage]:
+def _later_stages(pass_: Pass, image_size: int) -> list[Stage]:
     """The pieces of the decoder that compute a feature map, then the head."""
     prefix, head = PREFIXES["decoder"], PREFIXES["head"]
     stages: list[Stage] = []
@@ -257,12 +199,12 @@ def _later_stages(pass_: _Pass, image_size: int) -> list[Stage]:
     return [*stages, _later_stage(pass_, head, "head", "head", parameters, image_size)]
 
 
-def _later_stage(pass_: _Pass, name: str, short: str, kind: PartName, parameters: int, image_size: int) -> Stage:
+def _later_stage(pass_: Pass, name: str, short: str, kind: PartName, parameters: int, image_size: int) -> Stage:
     inside = [other for other in pass_.outputs if other == name or other.startswith(f"{name}.")]
     return _stage(pass_, short, kind, pass_.outputs[name], inside, parameters, pass_.total(name), image_size)
 
 
-def _pieces(pass_: _Pass, prefix: str) -> list[str]:
+def _pieces(pass_: Pass, prefix: str) -> list[str]:
     """Names of the modules directly inside `prefix` that ran, looking through lists and dicts of modules."""
     found = []
     for child, module in pass_.modules[prefix].named_children():
@@ -275,7 +217,7 @@ def _pieces(pass_: _Pass, prefix: str) -> list[str]:
 
 
 def _stage(
-    pass_: _Pass,
+    pass_: Pass,
     name: str,
     kind: PartName,
     output: Tensor,
@@ -289,7 +231,7 @@ def _stage(
     return Stage(name, kind, reduction, channels, height, width, parameters, macs, _blocks(pass_, inside))
 
 
-def _blocks(pass_: _Pass, inside: list[str]) -> str:
+def _blocks(pass_: Pass, inside: list[str]) -> str:
     """Say of what a stage is built: its outermost modules that are numbered, neither containers nor stages."""
     chosen: list[str] = []
     for name in sorted(inside, key=lambda name: name.count(".")):

@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from segcore.errors import WeightsError
 from segcore.models import catalog
@@ -70,7 +70,7 @@ def locate(encoder: str, directories: Sequence[Path] | None = None) -> WeightsSo
         return WeightsSource("local", file, encoder, f"local file {file}")
     repository = hub_repository(encoder)
     if repository is not None:
-        cached = _cached_file(repository)
+        cached = _cached_file(repository, _hub_files(encoder))
         if cached is not None:
             return WeightsSource("hub cache", cached, encoder, f"Hub cache, {repository}")
         if hub_reachable():
@@ -86,19 +86,22 @@ def fetch(source: WeightsSource) -> WeightsSource:
     """
     if source.path is not None:
         return source
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    from huggingface_hub import errors, hf_hub_download
+
+    # What its HTTP client raises changed with its versions: requests, httpx, httpx2.
+    transport = cast(tuple[type[Exception], ...], errors.HfHubHTTPError.__bases__)
+    failures: tuple[type[Exception], ...] = (*transport, OSError, ValueError, RuntimeError)
 
     repository = hub_repository(source.encoder)
     assert repository is not None
     for name in _hub_files(source.encoder):
         try:
             return replace(source, path=Path(hf_hub_download(repository, name, etag_timeout=5)))
-        except LocalEntryNotFoundError as error:  # the Hub could not be reached after all
+        except errors.LocalEntryNotFoundError as error:  # the Hub could not be reached after all
             raise _download_error(source, error) from error
-        except EntryNotFoundError:
+        except errors.EntryNotFoundError:
             continue
-        except (OSError, ValueError, RuntimeError) as error:  # HfHubHTTPError is an OSError, httpx's are not all
+        except failures as error:
             raise _download_error(source, error) from error
     raise WeightsError(
         f"{source.detail} holds none of {', '.join(_hub_files(source.encoder))}. {_by_hand(source.encoder)}",
@@ -176,10 +179,10 @@ def _local_file(encoder: str, folders: Sequence[Path]) -> Path | None:
     return None
 
 
-def _cached_file(repository: str) -> Path | None:
+def _cached_file(repository: str, names: Sequence[str]) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    for name in HUB_FILES:
+    for name in names:
         found = try_to_load_from_cache(repository, name)
         if isinstance(found, str) and Path(found).is_file():
             return Path(found)

@@ -67,7 +67,10 @@ def _doubt(done: Sequence[ResultRow]) -> str:
 def draw_results(study: Study, rows: Sequence[ResultRow]) -> None:
     """Draw the final result as a picture, as a table with its costs, and against one cost."""
     st.plotly_chart(
-        figures.result_bars(rows), key="charts.results", config=CHART, alt="Validation mIoU of every backbone"
+        figures.result_bars(rows),
+        key=f"charts.results:{study.name}",
+        config=CHART,
+        alt="Validation mIoU of every backbone",
     )
     if all(row["n"] < 2 for row in rows):
         st.caption("One seed: cannot tell how sure. With several seeds the 95 % interval of the mean is drawn.")
@@ -77,7 +80,7 @@ def draw_results(study: Study, rows: Sequence[ResultRow]) -> None:
         hide_index=True,
         width="stretch",
         height="content",
-        key="charts.table",
+        key=f"charts.table:{study.name}",
         column_config=COLUMNS,
     )
     st.download_button(
@@ -100,7 +103,7 @@ def draw_results(study: Study, rows: Sequence[ResultRow]) -> None:
     )
     st.plotly_chart(
         figures.cost_scatter(rows, cost or "latency_ms"),
-        key="charts.against_cost",
+        key=f"charts.against_cost:{study.name}:{cost}",
         config=CHART,
         alt="Validation mIoU against cost, up and to the left is better",
     )

@@ -69,8 +69,8 @@ def draw(store: RunStore, name: str) -> None:
         st.markdown(answer(rows, majority))
         if any(row["miou"] is not None for row in rows):
             draw_results(study, rows)
-        _draw_curves(found, majority)
-        _draw_families(found, majority)
+        _draw_curves(study, found, majority)
+        _draw_families(study, found, majority)
         _draw_classes(study, found)
 
 
@@ -100,7 +100,7 @@ def _draw_states(store: RunStore, runs: Sequence[Run]) -> None:
 # The curves ----------------------------------------------------------------------------------------
 
 
-def _draw_curves(found: Sequence[Contender], majority: float | None) -> None:
+def _draw_curves(study: Study, found: Sequence[Contender], majority: float | None) -> None:
     st.subheader("How they learnt", anchor=False)
     single = any(len(contender.runs) > 1 for contender in found) and st.toggle(
         "Show every single run", key=Key.CHARTS_SINGLE, help="Thin lines beside the means over seeds."
@@ -114,7 +114,7 @@ def _draw_curves(found: Sequence[Contender], majority: float | None) -> None:
                 show_runs=single,
                 title=f"{title} of all backbones",
             ),
-            key=f"charts.{field}",
+            key=f"charts.{field}:{study.name}",  # zoom belongs to the study
             config=CHART,
             alt=f"{title} of all backbones by epoch",
         )
@@ -127,7 +127,7 @@ def _draw_curves(found: Sequence[Contender], majority: float | None) -> None:
         )
 
 
-def _draw_families(found: Sequence[Contender], majority: float | None) -> None:
+def _draw_families(study: Study, found: Sequence[Contender], majority: float | None) -> None:
     families = comparison.by_family(found)
     if not families:
         return
@@ -147,7 +147,7 @@ def _draw_families(found: Sequence[Contender], majority: float | None) -> None:
         title = FIELDS[field][0]
         st.plotly_chart(
             figures.accuracy_curves(members, field, majority=majority, title=f"{title}: {name or first}"),
-            key=f"charts.family.{field}",
+            key=f"charts.family.{field}:{study.name}:{name}",
             config=CHART,
             alt=f"{title} of the backbones of one family by epoch",
         )
@@ -161,7 +161,7 @@ def _draw_classes(study: Study, found: Sequence[Contender]) -> None:
         return
     st.plotly_chart(
         figures.class_iou_bars(study.dataset.trained_classes, table, colors={c.title: c.color for c in found}),
-        key="charts.classes",
+        key=f"charts.classes:{study.name}",
         config=CHART,
         alt="IoU of every class",
     )

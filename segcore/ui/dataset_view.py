@@ -51,17 +51,10 @@ def _recheck(dataset: Dataset) -> None:
 
 def browse(dataset: Dataset) -> None:
     """Draw one image, and the same with its mask over it; what is shown stands in the URL."""
-    left, middle, right = st.columns([3, 3, 2], vertical_alignment="bottom")
+    left, middle, right = st.columns([2, 3, 2], vertical_alignment="bottom")
     with left:
-        part = st.segmented_control(
-            "Part",
-            ["all", *_parts(dataset)],
-            default="all",
-            format_func=PARTS.__getitem__,
-            key=Key.BROWSE_PART,
-            required=True,
-        )
-    names = _names(dataset, part or "all")
+        part = st.selectbox("Part", ["all", *_parts(dataset)], format_func=PARTS.__getitem__, key=Key.BROWSE_PART)
+    names = _names(dataset, part)
     if not names:
         st.caption("The split has no such images.")
         return

@@ -84,7 +84,7 @@ def test_browsing_and_the_url(open_app: OpenApp, workspace: Workspace, tmp_path:
     app.button(key=Key.BROWSE_NEXT).click().run()
     assert "scene01_frame1" in str(app.query_params["image"])
     app.slider(key=Key.BROWSE_OPACITY).set_value(0).run()
-    app.segmented_control(key=Key.BROWSE_PART).set_value("val").run()
+    app.selectbox(key=Key.BROWSE_PART).set_value("val").run()
     assert not app.exception
 
 

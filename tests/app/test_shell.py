@@ -16,7 +16,7 @@ from segcore.models import catalog
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.ui import launch_form, sidebar
+from segcore.ui import launch_form, launch_recipe, sidebar
 from segcore.ui.state import Key
 from segcore.workspace import HOME_VARIABLE, Workspace
 from tests import factories
@@ -179,17 +179,18 @@ def test_bad_study_name_is_an_error_beside_the_field(open_app: OpenApp, workspac
 def test_no_backbone_is_an_error(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:
     factories.add_dataset(workspace, tmp_path / "source")
     app = open_app()
+    app.text_input(key=Key.LAUNCH_OTHER).set_value("resnet26").run()
     app.button(key=Key.LAUNCH_CLEAR).click().run()
     app.button(key=Key.LAUNCH).click().run()
     assert "at least one backbone" in app.sidebar.error[0].value
 
 
-@pytest.mark.parametrize("field", launch_form.RECIPE_KEYS)
+@pytest.mark.parametrize("field", launch_recipe.RECIPE_KEYS)
 def test_every_recipe_setting_has_label_and_bounds_of_the_field(field: str) -> None:
-    assert launch_form.FIELD_LABELS[field]
+    assert launch_recipe.FIELD_LABELS[field]
     if Recipe.model_fields[field].annotation not in (int, float):
         return
-    low, high, step = launch_form.bounds(field)
+    low, high, step = launch_recipe.bounds(field)
     Recipe(**{field: low})
     Recipe(**{field: high})
     with pytest.raises(SegcoreError):
@@ -197,7 +198,7 @@ def test_every_recipe_setting_has_label_and_bounds_of_the_field(field: str) -> N
 
 
 def test_form_offers_every_field_of_the_recipe() -> None:
-    assert set(launch_form.RECIPE_KEYS) == set(Recipe.model_fields) - {"name"}
+    assert set(launch_recipe.RECIPE_KEYS) == set(Recipe.model_fields) - {"name"}
 
 
 # The queue ---------------------------------------------------------------------------------------------

@@ -76,7 +76,8 @@ def assert_all_from(state: dict[str, Tensor], model: Segmenter) -> None:
     assert len(tensors) > 50
     flat = {key.replace(".", "_"): value for key, value in state.items()}
     for key, value in tensors.items():
-        assert torch.equal(value, flat[key.replace(".", "_")]), key
+        if "num_batches" not in key or key in state:
+            assert torch.equal(value, flat[key.replace(".", "_")]), key
 
 
 # From scratch ---------------------------------------------------------------------------------------
@@ -135,9 +136,10 @@ def test_parameters_are_divided_without_rest() -> None:
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_every_decoder_trains_a_step_with_real_numbers(decoder: str, images: Tensor) -> None:
-    model = skeleton("resnet18", decoder, 3, SIZE).train()
-    logits = model(images)
-    assert tuple(logits.shape) == (2, 3, SIZE, SIZE)
+    size = 128 if decoder == "pan" else SIZE  # it halves its features three times more
+    model = skeleton("resnet18", decoder, 3, size).train()
+    logits = model(images.repeat(1, 1, size // SIZE, size // SIZE))
+    assert tuple(logits.shape) == (2, 3, size, size)
     logits.square().mean().backward()
     assert all(p.grad is not None for p in model.other_parameters())
 
@@ -203,7 +205,7 @@ def test_weights_of_another_image_size_are_converted(tmp_path: Path) -> None:
 def test_torchvisions_old_densenet_names_are_converted(tmp_path: Path) -> None:
     import re
 
-    state = timm_state("densenet121")
+    state = {key: value for key, value in timm_state("densenet121").items() if "num_batches" not in key}
     old = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", key): value for key, value in state.items()}
     assert set(old) != set(state)
     put(tmp_path / "mine", "densenet121.pth", old)
@@ -329,6 +331,7 @@ def test_files_that_are_no_weights(tmp_path: Path) -> None:
         ("swin_tiny_patch4_window7_224", "deeplabv3", 64, r"dilation.*Use U-Net"),
         ("vit_tiny_patch16_224", "unet", 64, r"one resolution.*DPT"),
         ("resnet18", "fpn", 80, r"multiple of 32"),
+        ("resnet18", "pan", 64, r"at 64 pixels: the features become too small. Use a larger image size"),
     ],
 )
 def test_probe_says_why_not(encoder: str, decoder: str, size: int, why: str) -> None:

@@ -48,7 +48,7 @@ def test_slow_networks_do_not_take_for_ever() -> None:
 def test_the_mode_is_restored_when_the_network_fails() -> None:
     class Failing(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
-            raise RuntimeError("no")
+            raise RuntimeError(f"no {images.shape}")
 
     model = Failing().train()
     try:

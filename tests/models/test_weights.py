@@ -180,15 +180,12 @@ def test_a_download_that_fails_is_our_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_download_takes_the_file_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import httpx
-    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     def only_old_format(repository: str, name: str, **_: object) -> str:
         assert repository == f"timm/{ENCODER}"
         if name != "pytorch_model.bin":
-            raise RemoteEntryNotFoundError(
-                "404", response=httpx.Response(404, request=httpx.Request("GET", "http://x"))
-            )
+            raise EntryNotFoundError("404")
         return str(touch(tmp_path, name))
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", only_old_format)

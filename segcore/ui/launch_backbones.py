@@ -1,0 +1,85 @@
+"""The choice of backbones in the launch form: by family, the original six, or any name of timm."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from segcore.config import StudyConfig
+from segcore.errors import SegcoreError
+from segcore.models import catalog
+from segcore.ui.components import escape, field_error, plural
+from segcore.ui.state import Key
+
+FIRST_CHOICE = ("resnet18", "efficientnet_b0")
+"""Chosen when the form is first drawn: small, well known and of different families."""
+
+
+def families() -> dict[str, list[str]]:
+    """Family -> its backbones in the catalog, small to large."""
+    found: dict[str, list[str]] = {}
+    for name, backbone in sorted(catalog.BACKBONES.items(), key=lambda item: item[1].parameters):
+        found.setdefault(backbone.family, []).append(name)
+    return {family: found[family] for family in catalog.FAMILIES if family in found}
+
+
+def choose(names: tuple[str, ...]) -> None:
+    """Choose exactly these backbones, none typed; to be called before the widgets are drawn."""
+    st.session_state[Key.LAUNCH_OTHER] = ""
+    for family, members in families().items():
+        st.session_state[Key.LAUNCH_BACKBONES.of(family)] = [name for name in members if name in names]
+
+
+def chosen() -> tuple[str, ...]:
+    """Return the names chosen: the pressed ones, family by family, then those typed."""
+    state = st.session_state
+    pressed = [name for family in families() for name in state.get(Key.LAUNCH_BACKBONES.of(family)) or ()]
+    typed = [name for name in re.split(r"[\s,;]+", state.get(Key.LAUNCH_OTHER) or "") if name]
+    return tuple(dict.fromkeys([*pressed, *typed]))
+
+
+def draw(error: SegcoreError | None) -> None:
+    """Draw the choice; `error` is shown beside it where it is about the backbones."""
+    names = chosen()
+    st.markdown(":small[Backbones]", help=StudyConfig.help("encoders"))
+    label = plural(len(names), "backbone") + " chosen" if names else "Choose backbones"
+    with st.popover(label, icon=":material/account_tree:", width="stretch"):
+        for family, members in families().items():
+            st.pills(
+                catalog.FAMILIES[family].title,
+                members,
+                selection_mode="multi",
+                format_func=_backbone_label,
+                key=Key.LAUNCH_BACKBONES.of(family),
+            )
+    with st.container(horizontal=True, gap="small"):
+        st.button(
+            "The original six",
+            key=Key.LAUNCH_ORIGINAL_SIX,
+            on_click=choose,
+            args=(tuple(catalog.ORIGINAL_SIX),),
+            help="The six backbones of the notebook this project grew out of: "
+            + ", ".join(catalog.BACKBONES[name].title for name in catalog.ORIGINAL_SIX),
+        )
+        st.button("Clear", key=Key.LAUNCH_CLEAR, on_click=choose, args=((),))
+    if names:
+        st.caption(escape(", ".join(_title(name) for name in names)))
+    st.text_input(
+        "Other backbones",
+        key=Key.LAUNCH_OTHER,
+        placeholder="timm names, e.g. resnet26",
+        help="Any backbone of the timm library by its name, several with commas. Whether it fits into the "
+        "decoder is checked when you press Launch.",
+    )
+    field_error(error, "encoders")
+
+
+def _backbone_label(name: str) -> str:
+    backbone = catalog.BACKBONES[name]
+    return f"{backbone.title} · {backbone.parameters / 1e6:.0f} M"
+
+
+def _title(name: str) -> str:
+    backbone = catalog.find(name)
+    return backbone.title if backbone else name

@@ -1,0 +1,143 @@
+"""The recipe in the launch form; help texts and bounds come from the fields of `Recipe`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+from annotated_types import Ge, Gt, Le, MultipleOf
+
+from segcore.config import RECIPES, Recipe
+from segcore.errors import SegcoreError
+from segcore.ui.components import field_error
+from segcore.ui.state import Key
+
+RECIPE_KEYS: dict[str, Key] = {
+    "epochs": Key.LAUNCH_EPOCHS,
+    "image_size": Key.LAUNCH_IMAGE_SIZE,
+    "batch_size": Key.LAUNCH_BATCH_SIZE,
+    "optimizer": Key.LAUNCH_OPTIMIZER,
+    "learning_rate": Key.LAUNCH_LEARNING_RATE,
+    "encoder_lr_factor": Key.LAUNCH_ENCODER_LR,
+    "weight_decay": Key.LAUNCH_WEIGHT_DECAY,
+    "schedule": Key.LAUNCH_SCHEDULE,
+    "warmup": Key.LAUNCH_WARMUP,
+    "loss": Key.LAUNCH_LOSS,
+    "augmentation": Key.LAUNCH_AUGMENTATION,
+}
+"""Field of the recipe -> its widget."""
+
+RECIPE_TITLES = {"default": "Default", "notebook": "As in the notebook"}
+
+
+def apply() -> None:
+    """Fill the recipe's fields with those of the chosen recipe."""
+    recipe = Recipe.named(st.session_state[Key.LAUNCH_RECIPE])
+    for field, key in RECIPE_KEYS.items():
+        st.session_state[key] = getattr(recipe, field)
+
+
+def recipe() -> Recipe:
+    """Return the recipe that the form holds.
+
+    Raises:
+        ConfigError: a value that its setting does not allow.
+    """
+    values = {field: st.session_state[key] for field, key in RECIPE_KEYS.items()}
+    return Recipe.named(st.session_state[Key.LAUNCH_RECIPE], **values)
+
+
+def bounds(field: str) -> tuple[Any, Any, Any]:
+    """Return (lowest, highest, step) of a number in the recipe, as its field says; None where it does not.
+
+    A bound that is itself not allowed ("greater than 0") is moved a little inside.
+    """
+    low = high = step = None
+    for rule in Recipe.model_fields[field].metadata:
+        if isinstance(rule, Ge):
+            low = rule.ge
+        elif isinstance(rule, Gt):
+            low = rule.gt + 1e-6  # type: ignore[operator]
+        elif isinstance(rule, Le):
+            high = rule.le
+        elif isinstance(rule, MultipleOf):
+            step = rule.multiple_of
+    return low, high, step
+
+
+def number(field: str) -> None:
+    """Draw the widget of a number in the recipe."""
+    low, high, step = bounds(field)
+    whole = Recipe.model_fields[field].annotation is int
+    kind = int if whole else float
+    st.number_input(
+        FIELD_LABELS[field],
+        min_value=kind(low),
+        max_value=kind(high),
+        step=kind(step) if step else (1 if whole else None),
+        format=None if whole else "%g",
+        key=RECIPE_KEYS[field],
+        help=Recipe.help(field),
+    )
+
+
+def _choice(field: str) -> None:
+    options = list(Recipe.model_fields[field].annotation.__args__)  # type: ignore[union-attr]
+    st.selectbox(
+        FIELD_LABELS[field],
+        options,
+        format_func=lambda value: CHOICE_LABELS.get(value, value),
+        key=RECIPE_KEYS[field],
+        help=Recipe.help(field),
+    )
+
+
+FIELD_LABELS = {
+    "epochs": "Epochs",
+    "image_size": "Image size (px)",
+    "batch_size": "Batch size",
+    "optimizer": "Optimiser",
+    "learning_rate": "Learning rate",
+    "encoder_lr_factor": "Learning rate of a pretrained backbone (share)",
+    "weight_decay": "Weight decay",
+    "schedule": "Schedule",
+    "warmup": "Warm-up (share)",
+    "loss": "Loss",
+    "augmentation": "Augmentation",
+}
+
+CHOICE_LABELS = {
+    "adamw": "AdamW",
+    "adam": "Adam",
+    "cosine": "Cosine",
+    "constant": "Constant",
+    "ce+dice": "Cross-entropy + Dice",
+    "ce": "Cross-entropy",
+    "standard": "Standard",
+    "none": "None",
+}
+
+
+def more_options(error: SegcoreError | None) -> None:
+    """Draw, folded away, the choice of recipe and all settings but epochs and image size."""
+    folded = RECIPE_KEYS.keys() - {"epochs", "image_size"}
+    wrong = error is not None and error.field is not None and error.field.split(".")[-1] in {"recipe", *folded}
+    with st.expander("More options", expanded=wrong):
+        st.selectbox(
+            "Recipe",
+            list(RECIPES),
+            format_func=lambda name: RECIPE_TITLES.get(name, name),
+            key=Key.LAUNCH_RECIPE,
+            on_change=apply,
+            help="Fills in all settings of training at once: good defaults for a few hundred images, or those "
+            "of the notebook this project grew out of, to repeat its comparison.",
+        )
+        field_error(error, "recipe")
+        for field in RECIPE_KEYS:
+            if field not in folded:
+                continue
+            if Recipe.model_fields[field].annotation in (int, float):
+                number(field)
+            else:
+                _choice(field)
+            field_error(error, field)

@@ -1,0 +1,66 @@
+"""The main job in a browser: launch from the sidebar, watch, stop, look at masks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from segcore.status import RunState
+from segcore.store import RunStore
+from segcore.workspace import Workspace
+from tests.factories import add_dataset
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+POINTS = """() => Math.max(0, ...[...document.querySelectorAll('.js-plotly-plot')]
+    .flatMap(plot => (plot.data || []).map(trace => (trace.y || []).length)))"""
+"""The most points that a line of a chart on the page has."""
+
+
+def settled(page: Page) -> None:
+    """Wait until Streamlit has run the script."""
+    page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget]')")
+    page.wait_for_timeout(300)
+
+
+def fill(page: Page, label: str, value: str) -> None:
+    field = page.get_by_test_id("stSidebar").get_by_label(label, exact=True)
+    field.fill(value)
+    field.press("Enter")
+    settled(page)
+
+
+def test_launch_watch_stop_and_look(workspace: Workspace, tmp_path: Path, page: Page) -> None:
+    add_dataset(workspace, tmp_path / "source", frames=4)
+    store = RunStore(workspace)
+    page.reload()
+    sidebar = page.get_by_test_id("stSidebar")
+    sidebar.get_by_role("button", name="Clear").click()
+    settled(page)
+    fill(page, "Other backbones", "mobilenetv3_small_050, resnet10t")
+    sidebar.get_by_text("From scratch", exact=True).click()
+    settled(page)
+    fill(page, "Epochs", "2")
+    fill(page, "Image size (px)", "64")
+    fill(page, "Study name", "browser")
+    sidebar.get_by_role("button", name="Launch").click()
+
+    # The Training page opens by itself, and its charts fill up without a reload.
+    expect(page).to_have_url(re.compile(r"/training\?.*study=browser"), timeout=60_000)
+    page.evaluate("() => { window.notReloaded = true }")
+    first, second = store.study("browser").runs()
+    stop = sidebar.locator(f".st-key-launch, [class*='{second.name}']").get_by_role("button", name="Stop")
+    stop.first.click()
+    expect(sidebar.get_by_text("Nothing is training.")).to_be_visible(timeout=120_000)
+    assert first.state is RunState.FINISHED
+    assert second.state is RunState.STOPPED
+    page.wait_for_function(f"({POINTS})() >= 2", timeout=30_000)
+    assert page.evaluate("() => window.notReloaded") is True
+
+    page.get_by_role("link", name="Predictions").click()
+    expect(page.get_by_text("Prediction over the image").first).to_be_visible()
+    assert page.evaluate("() => window.notReloaded") is True
+    expect(page.get_by_test_id("stException")).to_have_count(0)
