@@ -156,6 +156,8 @@ def draw_layers(found: NetworkDescription, place: int) -> None:
             key=Key.NETWORK_SEARCH.of(str(place)),
             placeholder="for example conv, layer3 or decoder",
         )
+        wanted = search.strip().lower()
+        layers = [layer for layer in found.layers if wanted in f"{layer.part} {layer.name} {layer.type}".lower()]
         rows = [
             {
                 "Part": layer.part,
@@ -165,13 +167,11 @@ def draw_layers(found: NetworkDescription, place: int) -> None:
                 "Parameters": layer.parameters,
                 "Multiply-adds": layer.macs,
             }
-            for layer in found.layers
+            for layer in layers
         ]
-        wanted = search.strip().lower()
-        rows = [row for row in rows if wanted in f"{row['Part']} {row['Layer']} {row['Kind']}".lower()]
         st.caption(
-            f"{len(rows):,} of {len(found.layers):,} layers, "
-            f"{sum(int(row['Parameters']) for row in rows):,} parameters. Output is channels × height × width."
+            f"{len(layers):,} of {len(found.layers):,} layers, "
+            f"{sum(layer.parameters for layer in layers):,} parameters. Output is channels × height × width."
         )
         st.dataframe(rows, hide_index=True, width="stretch", height=360)
         st.download_button(

@@ -13,10 +13,9 @@ from segcore.figures.results import COST_TITLES
 from segcore.runs import Study
 from segcore.status import RunState
 from segcore.ui.components import STATES, duration, escape, percent, swatch
+from segcore.ui.live_chart import CONFIG as CHART
 from segcore.ui.state import Key
 from segcore.ui.tables import csv_text
-
-CHART = {"displaylogo": False}
 
 
 def answer(rows: Sequence[ResultRow], majority: float | None) -> str:

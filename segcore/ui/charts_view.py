@@ -16,6 +16,7 @@ from segcore.models import catalog
 from segcore.runs import Run, Study
 from segcore.status import RunState
 from segcore.store import RunStore
+from segcore.ui import live_chart
 from segcore.ui.charts_results import CHART, answer, draw_results
 from segcore.ui.components import errors_shown, escape, percent, plural, state_markdown
 from segcore.ui.state import Key
@@ -72,6 +73,7 @@ def draw(store: RunStore, name: str) -> None:
         _draw_curves(study, found, majority)
         _draw_families(study, found, majority)
         _draw_classes(study, found)
+        live_chart.watch()
 
 
 def worth_drawing(store: RunStore, runs: Sequence[Run]) -> list[Run]:
@@ -106,7 +108,7 @@ def _draw_curves(study: Study, found: Sequence[Contender], majority: float | Non
         "Show every single run", key=Key.CHARTS_SINGLE, help="Thin lines beside the means over seeds."
     )
     for field, (title, text) in FIELDS.items():
-        st.plotly_chart(
+        live_chart.draw(
             figures.accuracy_curves(
                 found,
                 field,
@@ -115,7 +117,6 @@ def _draw_curves(study: Study, found: Sequence[Contender], majority: float | Non
                 title=f"{title} of all backbones",
             ),
             key=f"charts.{field}:{study.name}",  # zoom belongs to the study
-            config=CHART,
             alt=f"{title} of all backbones by epoch",
         )
         st.caption(text)
@@ -145,10 +146,9 @@ def _draw_families(study: Study, found: Sequence[Contender], majority: float | N
     members = families.get(name or first, families[first])
     for field in ("val_pixel_accuracy", "train_pixel_accuracy"):
         title = FIELDS[field][0]
-        st.plotly_chart(
+        live_chart.draw(
             figures.accuracy_curves(members, field, majority=majority, title=f"{title}: {name or first}"),
             key=f"charts.family.{field}:{study.name}:{name}",
-            config=CHART,
             alt=f"{title} of the backbones of one family by epoch",
         )
 

@@ -9,13 +9,14 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from segcore.evaluation.comparison import result_table
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.ui import charts_results
+from segcore.ui import charts_results, live_chart
 from segcore.ui.state import Key
 from tests import factories
 from tests.app.conftest import ROOT, OpenApp, texts
@@ -111,6 +112,33 @@ def test_live_update_grows_the_line_and_keeps_zoom(store: RunStore) -> None:
     assert list(lines(before).values()) == [4]
     assert list(lines(after).values()) == [5]
     assert before["layout"]["uirevision"] == after["layout"]["uirevision"]
+
+
+def test_new_data_are_drawn_where_the_visitor_looks(store: RunStore) -> None:
+    run = factories.make_run(store, state=RunState.RUNNING, epochs=8)
+    app = draw_live()
+    shown = spec(app, "curves-val_miou")
+    view = {"x": [2.0, 3.5], "y": None, "hidden": [factories.RESNET18]}
+    app.session_state["live_chart.views"] = {"charts.val_miou:study": view}
+    assert spec(app.run(), "curves-val_miou") == shown  # the browser has zoomed already: nothing is drawn anew
+
+    app.session_state["live_chart.views"] = {"charts.val_miou:study": view}
+    run.append_epoch(replace(run.epochs()[-1], epoch=5))
+    grown = spec(app.run(), "curves-val_miou")
+    assert grown["layout"]["xaxis"]["range"] == [2.0, 3.5]
+    assert "range" not in grown["layout"]["yaxis"]
+    line = next(trace for trace in grown["data"] if trace["name"] == "ResNet-18 (n = 1)")
+    assert line["visible"] == "legendonly"
+
+
+@pytest.mark.parametrize(
+    "view", [None, 3, [], {"x": "a"}, {"x": [1]}, {"x": [1, "b"]}, {"x": [1, float("nan")]}, {"hidden": 7}]
+)
+def test_odd_reports_of_a_browser_change_nothing(view: object) -> None:
+    chart = go.Figure(go.Scatter(x=[1], y=[1], name="a"))
+    before = chart.to_json()
+    live_chart.apply_view(chart, view)
+    assert chart.to_json() == before
 
 
 def test_failed_runs_are_counted_and_explained_harmlessly(store: RunStore) -> None:

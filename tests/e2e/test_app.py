@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.workspace import Workspace
-from tests.factories import add_dataset
+from tests.factories import add_dataset, make_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -52,8 +52,7 @@ def test_launch_watch_stop_and_look(workspace: Workspace, tmp_path: Path, page: 
     expect(page).to_have_url(re.compile(r"/training\?.*study=browser"), timeout=60_000)
     page.evaluate("() => { window.notReloaded = true }")
     first, second = store.study("browser").runs()
-    stop = sidebar.locator(f".st-key-launch, [class*='{second.name}']").get_by_role("button", name="Stop")
-    stop.first.click()
+    sidebar.locator(f"[class*='{second.name}']").get_by_role("button", name="Stop").click()
     expect(sidebar.get_by_text("Nothing is training.")).to_be_visible(timeout=120_000)
     assert first.state is RunState.FINISHED
     assert second.state is RunState.STOPPED
@@ -64,3 +63,24 @@ def test_launch_watch_stop_and_look(workspace: Workspace, tmp_path: Path, page: 
     expect(page.get_by_text("Prediction over the image").first).to_be_visible()
     assert page.evaluate("() => window.notReloaded") is True
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_deleting_asks_first_and_nothing_leaves_the_machine(workspace: Workspace, page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    store = RunStore(workspace)
+    run = make_run(store)
+    for name in ("Overview", "Dataset", "Charts", "Architectures", "Predictions", "Training"):
+        page.get_by_role("link", name=name, exact=True).first.click()
+        settled(page)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+    page.get_by_role("button", name="Delete run").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("trash")
+    assert run.exists()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(dialog).to_have_count(0)
+    assert not run.exists()
+    assert workspace.trash_size()[0] == 1
+    foreign = {url for url in asked if not re.match(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:", url)}
+    assert foreign == set()
