@@ -158,9 +158,10 @@ def _run_accuracy(records: Sequence[EpochRecord], majority: float | None) -> go.
     train = percents(r.train_pixel_accuracy for r in records)
     val = percents(r.val_pixel_accuracy for r in records)
     _add_pair(chart, records, train, val, template="%{y:.1f} %")
-    _add_majority(chart, majority)
+    # Two such charts stand side by side: no room for words in the plot.
+    _add_majority(chart, majority, in_legend=True)
     chart.update_yaxes(ticksuffix=" %")
-    _finish(chart, entries=2)
+    _finish(chart, entries=3)
     return chart
 
 
@@ -228,8 +229,11 @@ def step_curve(steps: Sequence[StepRecord], *, color: str = ACCENT) -> go.Figure
     return chart
 
 
-def _add_majority(chart: go.Figure, majority: float | None) -> None:
-    """Draw the majority-class line across the epochs drawn so far, labelled on the side that is free."""
+def _add_majority(chart: go.Figure, majority: float | None, *, in_legend: bool = False) -> None:
+    """Draw the majority-class line across the epochs drawn so far.
+
+    It is named on its free side, or in the legend where the chart is too narrow for that.
+    """
     if majority is None or math.isnan(majority):
         return
     lines = [trace for trace in chart.data if trace.mode != "lines" or trace.line.width]
@@ -248,10 +252,12 @@ def _add_majority(chart: go.Figure, majority: float | None) -> None:
         line={"color": INK, "width": 1.6, "dash": "dash"},
         marker={"size": 14, "opacity": 0},
         hovertemplate="%{y:.1f} %<extra>Most frequent class</extra>",
-        showlegend=False,
+        showlegend=in_legend,
         name=f"Always the most frequent class: {level:.1f} %",
         uid="majority",
     )
+    if in_legend:
+        return
     # Curves end above the line unless training collapsed to it; then its upper side may be the free one.
     ends = [trace.y[-1] for trace in lines if trace.y[-1] is not None]
     below = min(ends, default=level) >= level or level - min(values, default=level) > max([*values, level]) - level

@@ -11,7 +11,8 @@ from segcore import figures
 from segcore.errors import ModelError
 from segcore.figures.network import network_figure
 from segcore.models import catalog
-from segcore.ui.components import escape, percent, show_error
+from segcore.text import percent
+from segcore.ui.components import escape, show_error
 from segcore.ui.state import Key, Param, remember, remembered
 from segcore.ui.tables import csv_text
 

@@ -12,7 +12,8 @@ from segcore.evaluation.comparison import ResultRow
 from segcore.figures.results import COST_TITLES
 from segcore.runs import Study
 from segcore.status import RunState
-from segcore.ui.components import STATES, duration, escape, percent, swatch
+from segcore.text import duration, percent
+from segcore.ui.components import STATES, escape, swatch
 from segcore.ui.live_chart import CONFIG as CHART
 from segcore.ui.state import Key
 from segcore.ui.tables import csv_text

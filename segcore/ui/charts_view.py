@@ -16,9 +16,10 @@ from segcore.models import catalog
 from segcore.runs import Run, Study
 from segcore.status import RunState
 from segcore.store import RunStore
+from segcore.text import percent, plural
 from segcore.ui import live_chart
 from segcore.ui.charts_results import CHART, answer, draw_results
-from segcore.ui.components import errors_shown, escape, percent, plural, state_markdown
+from segcore.ui.components import errors_shown, escape, state_markdown
 from segcore.ui.state import Key
 
 FIELDS = {

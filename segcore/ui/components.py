@@ -17,6 +17,7 @@ from PIL import Image
 from segcore.errors import SegcoreError
 from segcore.progress import Progress
 from segcore.status import RunState, Status
+from segcore.text import duration, plural
 from segcore.ui.state import Key
 
 STATES: dict[RunState, tuple[str, str, str]] = {
@@ -40,19 +41,6 @@ def escape(text: object) -> str:
     return _MARKDOWN.sub(r"\\\1", str(text)).replace("\n", "  \n")
 
 
-def duration(seconds: float | None) -> str:
-    """Return a time as a person says it: "40 s", "12 min", "3 h 20 min"; "–" for None."""
-    if seconds is None or seconds != seconds:
-        return "–"
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes and hours < 10 else f"{hours} h"
-
-
 def ago(moment: float) -> str:
     """Return how long ago a time was: "just now", "12 min ago", "3 days ago"."""
     seconds = max(0.0, time.time() - moment)
@@ -70,16 +58,6 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError
-
-
-def plural(count: int, noun: str, many: str | None = None) -> str:
-    """Return "1 run" or "3 runs"; `many` where an s does not do ("class", "classes")."""
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """Return a share 0-1 as "78.3 %"; "–" for None and NaN."""
-    return "–" if share is None or share != share else f"{100 * share:.{digits}f} %"
 
 
 def heading(title: str, question: str) -> None:

@@ -12,7 +12,8 @@ from segcore.data.classes import ClassTable
 from segcore.data.pairing import Pairing, pair_files
 from segcore.data.store import DatasetStore
 from segcore.errors import ConfigError, SegcoreError
-from segcore.ui.components import escape, plural, progress_bar, show_error
+from segcore.text import plural
+from segcore.ui.components import escape, progress_bar, show_error
 from segcore.ui.state import Key, Param, remember
 
 ALONE, BY_NAME, BY_FOLDER = "Every image by itself", "By file name", "By folder"

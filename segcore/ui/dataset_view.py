@@ -13,8 +13,9 @@ from segcore import figures
 from segcore.data.classes import palette
 from segcore.data.store import Dataset, DatasetStore
 from segcore.errors import SegcoreError
+from segcore.text import percent, plural
 from segcore.ui import readers
-from segcore.ui.components import confirm, errors_shown, escape, percent, plural, progress_bar, show_error, size, swatch
+from segcore.ui.components import confirm, errors_shown, escape, progress_bar, show_error, size, swatch
 from segcore.ui.state import Key, Param, choose, remember
 
 PARTS = {"all": "All", "train": "Training", "val": "Validation", "test": "Test"}

@@ -9,7 +9,8 @@ import streamlit as st
 from segcore.config import StudyConfig
 from segcore.errors import SegcoreError
 from segcore.models import catalog
-from segcore.ui.components import escape, field_error, plural
+from segcore.text import plural
+from segcore.ui.components import escape, field_error
 from segcore.ui.state import Key
 
 FIRST_CHOICE = ("resnet18", "efficientnet_b0")

@@ -19,8 +19,9 @@ from segcore.launch.estimate import estimate
 from segcore.models import catalog
 from segcore.runs import Run
 from segcore.store import RunStore
+from segcore.text import duration, plural
 from segcore.ui import launch_backbones, launch_recipe, readers
-from segcore.ui.components import duration, errors_shown, escape, field_error, plural
+from segcore.ui.components import errors_shown, escape, field_error
 from segcore.ui.state import Key, Param, remember, remembered
 from segcore.workspace import Workspace
 

@@ -12,8 +12,9 @@ from segcore.models import catalog
 from segcore.runs import Study
 from segcore.status import RunState
 from segcore.store import RunStore
+from segcore.text import percent, plural
 from segcore.ui import readers
-from segcore.ui.components import ago, errors_shown, escape, percent, plural, progress_bar, progress_share
+from segcore.ui.components import ago, errors_shown, escape, progress_bar, progress_share
 from segcore.ui.state import Key, Param
 
 STUDIES_SHOWN = 8

@@ -14,8 +14,9 @@ from segcore.errors import DatasetError, NotFoundError, WorkspaceError
 from segcore.models import catalog
 from segcore.runs import Run, Study
 from segcore.store import RunStore
+from segcore.text import percent, plural
 from segcore.ui import readers
-from segcore.ui.components import escape, percent, plural
+from segcore.ui.components import escape
 from segcore.ui.state import Key, Param, choose, remember, remembered
 from segcore.ui.uploads import MAX_MEGABYTES, SUFFIXES, read_upload
 

@@ -17,8 +17,9 @@ from segcore.config import ClassInfo
 from segcore.errors import NotFoundError
 from segcore.evaluation.metrics import Scores
 from segcore.runs import Run
+from segcore.text import percent
 from segcore.ui import readers
-from segcore.ui.components import percent, swatch
+from segcore.ui.components import swatch
 
 if TYPE_CHECKING:
     from segcore.inference.predictor import Predictor

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
+from segcore.launch.local import ensure_scheduler, scheduler_alive
 from segcore.models import catalog
 from segcore.runs import Run
 from segcore.status import RunState, Status
 from segcore.store import RunStore
+from segcore.text import plural
 from segcore.ui import launch_form, readers
-from segcore.ui.components import (
-    errors_shown,
-    escape,
-    live,
-    plural,
-    progress_share,
-    progress_text,
-    show_error,
-)
+from segcore.ui.components import errors_shown, escape, live, progress_share, progress_text, show_error
 from segcore.ui.state import Key, Param, remember
 
 WAITING_SHOWN = 5
@@ -62,11 +56,23 @@ def queue() -> None:
         return
     training = [row for row in rows if row[1].state is RunState.RUNNING]
     waiting = [row for row in rows if row[1].state is RunState.QUEUED]
+    if waiting and not training:
+        _stalled(store)
     for run, status in [*training, *waiting[:WAITING_SHOWN]]:
         with errors_shown():
             _row(store, run, status)
     if len(waiting) > WAITING_SHOWN:
         st.caption(f"and {plural(len(waiting) - WAITING_SHOWN, 'more run')} waiting")
+
+
+def _stalled(store: RunStore) -> None:
+    """Say when nobody works on the queue, and offer to start again: the machine may have been restarted."""
+    if scheduler_alive(store.workspace):
+        return
+    st.warning("Nothing works on the queue: its process has ended.", icon=":material/pause_circle:")
+    if st.button("Go on", key=Key.QUEUE_START, icon=":material/play_arrow:", width="stretch"):
+        with errors_shown():
+            ensure_scheduler(store.workspace)
 
 
 def _row(store: RunStore, run: Run, status: Status) -> None:

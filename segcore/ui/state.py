@@ -53,7 +53,7 @@ class Key(StrEnum):
     LAUNCH_AUGMENTATION = "launch.augmentation"
     LAUNCH = "launch.submit"
     LAUNCH_ERROR = "launch.error"
-    LAUNCHED = "launch.done"
+    QUEUE_START = "queue.start"
 
     # Overview
     DEMO = "overview.demo"

@@ -13,15 +13,13 @@ from segcore.models import catalog
 from segcore.runs import Run, Study
 from segcore.status import RunState, Status
 from segcore.store import RunStore
-from segcore.ui import previews
+from segcore.text import duration, percent, plural
+from segcore.ui import live_chart, previews
 from segcore.ui.components import (
     STATES,
     confirm,
-    duration,
     errors_shown,
     escape,
-    percent,
-    plural,
     progress_share,
     progress_text,
     size,
@@ -140,10 +138,14 @@ def _detail(store: RunStore, run: Run, status: Status) -> None:
         )
         loss, accuracy = figures.run_curves(run, majority=baseline)
         left, right = st.columns(2)
-        left.plotly_chart(loss, key="training.loss", config=CHART)
-        right.plotly_chart(accuracy, key="training.accuracy", config=CHART)
+        with left:
+            live_chart.draw(loss, f"training.loss.{run.name}", alt="Loss by epoch, training and validation")
+        with right:
+            live_chart.draw(accuracy, f"training.accuracy.{run.name}", alt="Pixel accuracy by epoch")
+        live_chart.watch()
     elif run.steps():
-        st.plotly_chart(figures.step_curve(run.steps()), key="training.steps", config=CHART)
+        live_chart.draw(figures.step_curve(run.steps()), f"training.steps.{run.name}", alt="Loss by training step")
+        live_chart.watch()
     previews.draw(run)
     with st.expander("Log", icon=":material/terminal:"):
         text = run.log()
@@ -151,9 +153,6 @@ def _detail(store: RunStore, run: Run, status: Status) -> None:
             st.code(text, language=None, height=300)
         else:
             st.caption("Nothing was printed yet.")
-
-
-CHART = {"displaylogo": False}
 
 
 def _buttons(store: RunStore, run: Run, status: Status) -> None:

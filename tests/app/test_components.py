@@ -12,19 +12,9 @@ from segcore.ui import components
 from segcore.ui.state import Key
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "–"), (0.2, "1 s"), (42, "42 s"), (720, "12 min"), (7200, "2 h"), (12_000, "3 h 20 min"), (90_000, "25 h")],
-)
-def test_duration(seconds: float | None, text: str) -> None:
-    assert components.duration(seconds) == text
-
-
-def test_size_and_plural() -> None:
+def test_size() -> None:
     assert components.size(3_400_000) == "3.4 MB"
     assert components.size(12) == "12 bytes"
-    assert components.plural(1, "class", "classes") == "1 class"
-    assert components.plural(2000, "run") == "2,000 runs"
 
 
 @given(st.text(alphabet="ab*_`[]()<>$:#\\&~|!", max_size=40))

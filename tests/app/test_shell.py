@@ -227,3 +227,15 @@ def _walk(block: object) -> list:
         found.append(child)
         found.extend(_walk(child))
     return found
+
+
+def test_a_queue_that_nobody_works_on_says_so_and_goes_on(
+    open_app: OpenApp, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.make_run(store, state=RunState.QUEUED)
+    started: list[Workspace] = []
+    monkeypatch.setattr(sidebar, "ensure_scheduler", started.append)
+    app = open_app()
+    assert any("its process has ended" in warning.value for warning in app.sidebar.warning)
+    app.button(key=Key.QUEUE_START).click().run()
+    assert [workspace.root for workspace in started] == [store.workspace.root]
