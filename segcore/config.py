@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from segcore.errors import ConfigError
 
@@ -99,6 +99,16 @@ class DatasetConfig(Config):
     group_by_folder: bool = Field(False, description="The image's parent folder names its scene.")
     synthetic: bool = Field(False, description="Generated, not photographed.")
 
+    @field_validator("group_regex")
+    @classmethod
+    def _check_regex(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"{value!r} is no regular expression: {error}") from error
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         names = [info.name for info in self.classes]
@@ -107,13 +117,8 @@ class DatasetConfig(Config):
             raise ValueError(f"class names must differ; repeated: {', '.join(repeated)}")
         if len(self.classes) > IGNORE_INDEX:
             raise ValueError(f"{len(self.classes)} classes, at most {IGNORE_INDEX} are possible")
-        if self.group_regex is not None:
-            try:
-                re.compile(self.group_regex)
-            except re.error as error:
-                raise ValueError(f"group_regex {self.group_regex!r} is no regular expression: {error}") from error
-            if self.group_by_folder:
-                raise ValueError("group either by regular expression or by folder, not both")
+        if self.group_regex is not None and self.group_by_folder:
+            raise ValueError("group either by regular expression or by folder, not both")
         return self
 
     @property
@@ -189,6 +194,9 @@ class RunConfig(Config):
     decoder: str = Field("unet", description="What turns the backbone's features into a mask.")
     encoder: str = Field(description="The backbone: a timm name, with its weights tag when pretrained.")
     weights: Weights = Field("pretrained", description="Start from pretrained weights, or from scratch.")
+    weights_file: Path | None = Field(
+        None, description="Local file in which the pretrained weights were found at the launch."
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random in the run.")
 
     @property

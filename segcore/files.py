@@ -8,11 +8,11 @@ import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from segcore.errors import WorkspaceError
+from segcore.errors import ConfigError, WorkspaceError
 
 
 @contextmanager
@@ -111,6 +111,16 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def tree_size(root: Path) -> int:
+    """Return the bytes of all files under `root`; what vanishes meanwhile counts nothing."""
+    total = 0
+    for directory, _, names in os.walk(root):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(directory, name)).st_size  # noqa: PTH118 (faster by half)
+    return total
+
+
 def tail(path: Path, *, max_bytes: int = 20_000) -> str:
     """Return the end of a text file, at most `max_bytes`, starting at a whole line; '' without a file."""
     try:
@@ -125,11 +135,30 @@ def tail(path: Path, *, max_bytes: int = 20_000) -> str:
     return data.decode("utf-8", errors="replace")
 
 
+def user_path(text: str | os.PathLike[str], field: str | None = None) -> Path:
+    """Return a path that a person typed, with ~ in its place; whether anything is there is not asked.
+
+    Raises:
+        ConfigError: no file can have that name, ~ names nobody's home, or a folder on the way is closed; `field` is
+            the field or flag it was typed into.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except (OSError, RuntimeError, ValueError) as error:
+        shown = str(text) if len(str(text)) <= 120 else f"{str(text)[:120]}…"
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{shown!r} cannot be used as a path: {reason}. Give another one.", field=field) from error
+    return path
+
+
 T = TypeVar("T")
 
 
 class FileCache(Generic[T]):
-    """Remembers what `load(path)` returned until the file's time or size changes.
+    """Remembers what `load(path)` returned until the file's time or size changes; the least used goes first.
 
     What it returns is shared: callers must not change it. Safe to use from several threads.
     """
@@ -148,9 +177,12 @@ class FileCache(Generic[T]):
         signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         kept = self._kept.get(path)
         if kept is not None and kept[0] == signature:
+            with suppress(KeyError):  # another thread may just have let it go
+                self._kept.move_to_end(path)
             return kept[1]
         value = self._load(path)
         self._kept[path] = (signature, value)
         while len(self._kept) > self._entries:
-            self._kept.popitem(last=False)
+            with suppress(KeyError):
+                self._kept.popitem(last=False)
         return value

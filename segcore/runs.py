@@ -16,13 +16,14 @@ import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock
 
 from segcore.config import DatasetConfig, Recipe, RunConfig
 from segcore.data.splits import Split
-from segcore.errors import NotFoundError, WorkspaceError
+from segcore.errors import ConfigError, NotFoundError, WorkspaceError
 from segcore.files import FileCache, append_json_line, atomic_path, read_json, read_json_lines, tail, write_json
 from segcore.records import EpochRecord, StepRecord
 from segcore.status import RunState, Status, is_alive
@@ -56,8 +57,8 @@ class Run:
         return hash(self.path)
 
     def exists(self) -> bool:
-        """Whether this is (still) a run's directory."""
-        return (self.path / "config.json").is_file()
+        """Whether this is (still) a run's directory, written to the end."""
+        return (self.path / "status.json").is_file()
 
     def create(self, config: RunConfig, status: Status) -> None:
         """Write the directory of a new run; status.json last, as it makes the run visible."""
@@ -92,14 +93,10 @@ class Run:
     @property
     def status(self) -> Status:
         """What the run says of itself, corrected where its process is gone: then `interrupted`."""
-        value = read_json(self.path / "status.json")
-        if value is None:
-            raise NotFoundError(f"{self.path} is no run: it has no status.json.")
-        status = Status.from_json(value)
+        status = self._read_status()
         if status.state is RunState.RUNNING and not is_alive(status):
             # The worker may have written its last word between our reading and our looking.
-            value = read_json(self.path / "status.json")
-            status = Status.from_json(value) if value else status
+            status = self._read_status()
         if status.state is RunState.RUNNING and not is_alive(status):
             return replace(
                 status,
@@ -110,6 +107,16 @@ class Run:
                 eta=None,
             )
         return status
+
+    def _read_status(self) -> Status:
+        path = self.path / "status.json"
+        value = read_json(path)
+        if value is None:
+            raise NotFoundError(f"{self.path} is no run: it has no status.json.")
+        try:
+            return Status.from_json(value)
+        except WorkspaceError as error:
+            raise WorkspaceError(f"{path} cannot be read: {error} Remove the run.") from error
 
     @property
     def state(self) -> RunState:
@@ -274,9 +281,13 @@ class Study:
         Raises:
             NotFoundError: there is no such study.
         """
-        value = read_json(self.path / "study.json")
+        path = self.path / "study.json"
+        value = read_json(path)
         if value is None:
             raise NotFoundError(f"There is no study {self.name!r}.")
+        missing = sorted({"created", "dataset", "dataset_fingerprint", "recipe", "decoder"} - value.keys())
+        if missing:
+            raise WorkspaceError(f"{path} lacks {', '.join(missing)}. Restore it from a copy or remove the study.")
         return value
 
     @property
@@ -304,20 +315,23 @@ class Study:
 
     def runs(self) -> list[Run]:
         """Its runs, in the order they were created."""
-        runs = []
-        for directory in self.path.iterdir() if self.path.is_dir() else ():
-            if directory.name.startswith(".") or not (directory / "status.json").is_file():
-                continue
-            runs.append(Run(directory))
+        runs = [Run(directory) for directory in subdirectories(self.path) if Run(directory).exists()]
         return sorted(runs, key=_creation)
+
+
+def subdirectories(path: Path) -> list[Path]:
+    """Return the directories in `path` that are not hidden; none where there is no `path` (any more)."""
+    try:
+        return [entry for entry in path.iterdir() if not entry.name.startswith(".") and entry.is_dir()]
+    except OSError:
+        return []
 
 
 def _creation(run: Run) -> tuple[float, str]:
     try:
-        value = read_json(run.path / "status.json") or {}
-    except WorkspaceError:
-        value = {}
-    return float(value.get("created", 0.0)), run.name
+        return float((read_json(run.path / "status.json") or {}).get("created", 0.0)), run.name
+    except (WorkspaceError, TypeError, ValueError):
+        return 0.0, run.name  # it is listed, and whoever reads it says what is wrong
 
 
 _Record = TypeVar("_Record", StepRecord, EpochRecord)
@@ -325,7 +339,8 @@ _Record = TypeVar("_Record", StepRecord, EpochRecord)
 
 def _records(kind: type[_Record], rows: list[dict[str, Any]]) -> list[_Record]:
     names = {field.name for field in fields(kind)}
-    return [kind(**row) for row in rows if set(row) == names]
+    # Fields that a later version adds are passed over; a line that lacks one is of no use.
+    return [kind(**{name: row[name] for name in names}) for row in rows if names <= set(row)]
 
 
 def _parse_epochs(path: Path) -> list[EpochRecord]:
@@ -334,22 +349,28 @@ def _parse_epochs(path: Path) -> list[EpochRecord]:
 
 
 def _load_evaluation(path: Path) -> Evaluation:
-    with np.load(path, allow_pickle=False) as arrays:
-        return Evaluation(
-            names=arrays["val_names"].tolist(),
-            groups=arrays["val_groups"].tolist(),
-            counts=arrays["val_counts"],
-            epoch=int(arrays["epoch"]),
-        )
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Evaluation(
+                names=arrays["val_names"].tolist(),
+                groups=arrays["val_groups"].tolist(),
+                counts=arrays["val_counts"],
+                epoch=int(arrays["epoch"]),
+            )
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise WorkspaceError(f"{path} is damaged ({error}). Remove the run and launch it again.") from error
 
 
 def _load_config(path: Path) -> RunConfig:
     value = read_json(path)
     if value is None:
         raise NotFoundError(f"{path.parent} is no run: it has no config.json.")
-    return RunConfig.from_json(value)
+    try:
+        return RunConfig.from_json(value)
+    except ConfigError as error:
+        raise WorkspaceError(f"{path} is damaged ({error}) Remove the run and launch it again.") from error
 
 
 _configs = FileCache(_load_config, entries=4096)
 _epochs = FileCache(_parse_epochs, entries=4096)
-_evaluations = FileCache(_load_evaluation, entries=256)
+_evaluations = FileCache(_load_evaluation, entries=32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from dataclasses import asdict, dataclass, fields
@@ -10,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 import psutil
+
+from segcore.errors import WorkspaceError
 
 HEARTBEAT_LIMIT = 180.0
 """Seconds without a sign of life after which a run on another host counts as interrupted."""
@@ -51,7 +52,7 @@ class Status:
     """When it first began to train."""
     ended: float | None = None
     seconds: float = 0.0
-    """Spent training, over all its lives."""
+    """Spent on it over all its lives, preparing and measuring included."""
     host: str | None = None
     pid: int | None = None
     pid_started: float | None = None
@@ -79,15 +80,19 @@ class Status:
     def from_json(cls, value: dict[str, Any]) -> Status:
         known = {field.name for field in fields(cls)}
         values = {key: item for key, item in value.items() if key in known}
-        return cls(**{**values, "state": RunState(values["state"])})
+        try:
+            return cls(**{**values, "state": RunState(values["state"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise WorkspaceError(f"This is no status of a run ({type(error).__name__}: {error}).") from error
 
 
-def process_identity() -> dict[str, Any]:
-    """The fields of a status that name this process."""
+def process_identity(pid: int | None = None) -> dict[str, Any]:
+    """The fields of a status that name a process of this host, by default this one."""
+    process = psutil.Process(pid)
     return {
         "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "pid_started": psutil.Process().create_time(),
+        "pid": process.pid,
+        "pid_started": process.create_time(),
         "heartbeat": time.time(),
     }
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from filelock import FileLock, Timeout
 from segcore.config import DatasetConfig, RunConfig, StudyConfig
 from segcore.data.splits import Split
 from segcore.errors import ConfigError, ExistsError, LaunchError, NotFoundError, WorkspaceError
-from segcore.runs import Run, Study
+from segcore.runs import Run, Study, subdirectories
 from segcore.status import RunState, Status, process_identity
 from segcore.workspace import Workspace
 
@@ -26,14 +29,25 @@ class RunStore:
         self.workspace = workspace or Workspace()
 
     def studies(self) -> list[Study]:
-        """All studies, the newest first."""
-        if not self.workspace.studies.is_dir():
-            return []
-        found = []
-        for directory in self.workspace.studies.iterdir():
-            if not directory.name.startswith(".") and Study(directory).exists():
-                found.append(Study(directory))
-        return sorted(found, key=lambda study: study.created, reverse=True)
+        """All studies that can be read, the newest first."""
+        return self._look()[0]
+
+    def unreadable_studies(self) -> list[WorkspaceError]:
+        """What is wrong with studies that `studies` leaves out: damaged by hand, or by a failing disk."""
+        return self._look()[1]
+
+    def _look(self) -> tuple[list[Study], list[WorkspaceError]]:
+        found: list[tuple[float, Study]] = []
+        damaged = []
+        for study in map(Study, subdirectories(self.workspace.studies)):
+            try:
+                found.append((study.created, study))
+            except NotFoundError:
+                continue  # no study, or it vanished between two looks
+            except WorkspaceError as error:
+                damaged.append(error)
+        found.sort(key=lambda row: row[0], reverse=True)
+        return [study for _, study in found], damaged
 
     def study(self, name: str) -> Study:
         """Return the study called `name`.
@@ -64,12 +78,24 @@ class RunStore:
         return [run for study in studies for run in study.runs()]
 
     def create_study(
-        self, config: StudyConfig, dataset: DatasetConfig, dataset_fingerprint: str, split: Split
+        self,
+        config: StudyConfig,
+        dataset: DatasetConfig,
+        dataset_fingerprint: str,
+        split: Split,
+        weights_files: Mapping[str, Path] | None = None,
     ) -> list[Run]:
         """Write the directories of all runs that `config` asks for, state `queued`, and return the new ones.
 
         An existing study of the same dataset, split, recipe and decoder grows; runs that it already has
-        are left as they are.
+        are left as they are. Where this fails midway, no new run is left behind.
+
+        Args:
+            config: what to compare; its encoders with their full names.
+            dataset: where the data is and how it is read.
+            dataset_fingerprint: of the dataset as it is now.
+            split: of the dataset; copied into the study.
+            weights_files: local files of pretrained weights, by encoder.
 
         Raises:
             ConfigError: a study of that name differs in what its runs must share.
@@ -86,10 +112,11 @@ class RunStore:
             "decoder": config.decoder,
         }
         new: list[Run] = []
-        with queue_lock(self.workspace):
+        with queue_lock(self.workspace), ExitStack() as undo:
             if study.exists():
                 _check_same(study, shared)
             else:
+                undo.callback(shutil.rmtree, study.path, ignore_errors=True)
                 study.create({**shared, "created": time.time()}, split)
             # Seeds in the outer loop: every backbone has its first result before any has its second.
             for seed in config.seeds:
@@ -103,14 +130,17 @@ class RunStore:
                         decoder=config.decoder,
                         encoder=encoder,
                         weights=config.weights,
+                        weights_file=(weights_files or {}).get(encoder),
                         seed=seed,
                     )
                     run = Run(self.workspace.child(study.path, run_config.name))
                     if run.exists():
                         continue
+                    undo.callback(shutil.rmtree, run.path, ignore_errors=True)
                     now = time.time()
                     run.create(run_config, Status(state=RunState.QUEUED, created=now, queued=now))
                     new.append(run)
+            undo.pop_all()  # all went well: nothing is taken back
         return new
 
     # The queue -------------------------------------------------------------------------------------
@@ -142,6 +172,22 @@ class RunStore:
                 replace(status, state=RunState.RUNNING, phase="starting", message="", hint="", **process_identity())
             )
             return run
+
+    def hand_over(self, run: Run, pid: int) -> None:
+        """Write the process that works on a claimed run into its status, unless it has done so itself."""
+        with queue_lock(self.workspace):
+            status = run.status
+            if status.state is RunState.RUNNING and status.pid == os.getpid():
+                run.write_status(replace(status, **process_identity(pid)))
+
+    def close(self, run: Run, state: RunState, message: str, hint: str) -> None:
+        """Write the end of a run whose worker could not; leave alone one that said how it ended."""
+        with queue_lock(self.workspace):
+            status = run.status
+            if status.state in (RunState.RUNNING, RunState.INTERRUPTED):
+                run.write_status(
+                    replace(status, state=state, phase="", eta=None, ended=time.time(), message=message, hint=hint)
+                )
 
     def stop(self, run: Run) -> None:
         """Stop a run: at once where it waits; where it trains, its worker saves its state first."""

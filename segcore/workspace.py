@@ -10,7 +10,7 @@ from pathlib import Path
 
 from segcore.config import check_name
 from segcore.errors import WorkspaceError
-from segcore.files import describe_os_error
+from segcore.files import describe_os_error, tree_size
 
 HOME_VARIABLE = "SEGCORE_HOME"
 DEFAULT_ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
@@ -25,7 +25,10 @@ class Workspace:
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         chosen = root if root is not None else os.environ.get(HOME_VARIABLE) or DEFAULT_ROOT
-        self.root = Path(chosen).expanduser().resolve()
+        try:
+            self.root = Path(chosen).expanduser().resolve()
+        except (RuntimeError, OSError) as error:
+            raise WorkspaceError(f"{HOME_VARIABLE}={chosen} is no usable folder: {error}.") from error
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"
@@ -95,10 +98,17 @@ class Workspace:
         """Return (entries, bytes) in the trash."""
         if not self.trash.is_dir():
             return 0, 0
-        files = [file for file in self.trash.rglob("*") if file.is_file() and not file.is_symlink()]
-        return len(list(self.trash.iterdir())), sum(file.stat().st_size for file in files)
+        return len(list(self.trash.iterdir())), tree_size(self.trash)
 
     def empty_trash(self) -> None:
-        """Delete for good what was discarded."""
-        if self.trash.is_dir():
+        """Delete for good what was discarded.
+
+        Raises:
+            WorkspaceError: something in it may not be deleted.
+        """
+        try:
             shutil.rmtree(self.trash)
+        except FileNotFoundError:
+            return  # nothing is there, or somebody else empties it too
+        except OSError as error:
+            raise describe_os_error(error, self.trash) from error

@@ -120,7 +120,7 @@ def test_removing_goes_to_the_trash_and_spares_what_trains(store: RunStore) -> N
 def test_listings_bear_a_run_that_vanishes(store: RunStore) -> None:
     runs = create(store)
     shutil.rmtree(runs[0].path)
-    (runs[1].path / "status.json").unlink()
+    (runs[1].path / "status.json").write_text('{"a": 1}')
     assert [run for run, _ in store.statuses(runs)] == runs[2:]
     assert store.active() == runs[2:]
 
@@ -178,3 +178,52 @@ def test_a_workspace_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         (tmp_path / "locked").mkdir(mode=0o500)
         with pytest.raises(WorkspaceError, match="SEGCORE_HOME"):
             Workspace(tmp_path / "locked" / "home").ensure_writable()
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_damaged_study_is_named_and_spares_the_others(store: RunStore, text: str) -> None:
+    create(store)
+    make_run(store, study="broken")
+    (store.workspace.studies / "broken" / "study.json").write_text(text)
+    assert [study.name for study in store.studies()] == ["s"]
+    assert len(store.runs()) == 4
+    (problem,) = store.unreadable_studies()
+    assert "broken/study.json" in str(problem)
+
+
+def test_a_launch_that_fails_midway_leaves_no_run(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(store, encoders=("resnet18",), seeds=(0,))
+    write = Run.write_status
+
+    def full_disk(self: Run, status: object) -> None:
+        if "seed2" in self.name:
+            raise WorkspaceError("The disk is full")
+        write(self, status)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Run, "write_status", full_disk)
+    with pytest.raises(WorkspaceError, match="full"):
+        create(store, encoders=("resnet18",), seeds=(1, 2, 3))
+    assert [run.name for run in store.runs()] == ["resnet18-scratch-seed0"]
+    monkeypatch.undo()
+    assert len(create(store, encoders=("resnet18",), seeds=(1, 2, 3))) == 3
+
+
+def test_damaged_run_files_are_named(store: RunStore) -> None:
+    run = make_run(store)
+    (run.path / "evaluation.npz").write_bytes(b"PK torn")
+    with pytest.raises(WorkspaceError, match=r"evaluation\.npz is damaged"):
+        run.evaluation()
+    (run.path / "config.json").write_text("{}")
+    with pytest.raises(WorkspaceError, match=r"config\.json is damaged"):
+        _ = run.config
+    (run.path / "status.json").write_text("{}")
+    with pytest.raises(WorkspaceError, match=r"status\.json cannot be read"):
+        _ = run.status
+
+
+def test_emptying_the_trash_twice_does_no_harm(store: RunStore) -> None:
+    store.workspace.empty_trash()
+    store.remove_run(make_run(store))
+    store.workspace.empty_trash()
+    store.workspace.empty_trash()
+    assert store.workspace.trash_size() == (0, 0)

@@ -20,8 +20,8 @@ from segcore.config import IGNORE_INDEX, Recipe
 def build_transform(recipe: Recipe) -> A.Compose | None:
     """Return the recipe's augmentation for (image, mask) pairs, or None where it has none.
 
-    Areas that a rotation or a smaller scale uncovers are mirrored in the image and ignored in the mask:
-    0, which albumentations fills in by default, is a real class.
+    Areas that a rotation or a smaller scale uncovers are black in the image and ignored in the mask: 0,
+    which albumentations fills in by default, is a real class.
     """
     if recipe.augmentation == "none":
         return None

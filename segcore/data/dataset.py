@@ -174,8 +174,9 @@ class Dataset:
     def refresh(self, progress: Progress = silent) -> Dataset:
         """Check the files again where they changed, and return this dataset as it is now.
 
-        Images that are gone leave the split; new ones join the part in which their group is, else train. A
-        split that loses its train or val images that way is dropped.
+        Images that are gone leave the split; new ones join the part in which their group is, else train. Images
+        that were in no part stay in none, and so do new images of their group. A split that loses its train or
+        val images that way is dropped.
 
         Raises:
             DatasetError: the files cannot be used any more; the dataset stays as it was.
@@ -188,11 +189,12 @@ class Dataset:
                 write_state(self.path, state)
                 new_groups = {fact.name: fact.group for fact in state.facts}
                 if split is not None and new_groups != groups:
-                    self._carry_over(split, new_groups)
+                    self._carry_over(split, groups, new_groups)
         return self
 
-    def _carry_over(self, split: Split, groups: Mapping[str, str]) -> None:
-        parts = split.part_of()
+    def _carry_over(self, split: Split, before: Mapping[str, str], groups: Mapping[str, str]) -> None:
+        parts: dict[str, str | None] = dict.fromkeys(before)  # left out on purpose, unless a part has it
+        parts.update(split.part_of())
         part_of_group = {groups[name]: part for name, part in parts.items() if name in groups}
         new = {name: parts.get(name, part_of_group.get(group, "train")) for name, group in groups.items()}
         lists = [tuple(name for name, part in new.items() if part == wanted) for wanted in ("train", "val", "test")]

@@ -26,7 +26,7 @@ from segcore.errors import ConfigError, DatasetError, NotFoundError, WorkspaceEr
 from segcore.files import read_json, write_json
 from segcore.progress import Progress, silent
 
-_FORMAT = 1
+_FORMAT = 2
 """To be raised when the same source and size would give other bytes."""
 
 

@@ -68,7 +68,7 @@ def read_square(path: Path, side: int, *, data: bytes | None = None) -> np.ndarr
         ImageReadError: as of `read_image`.
     """
     with _opened(path, data) as image:
-        return to_square(_to_rgb(image, path, least=(side, side)), side)
+        return to_square(_to_rgb(image, path), side)
 
 
 def to_square(rgb: np.ndarray, side: int) -> np.ndarray:

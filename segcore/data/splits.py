@@ -178,7 +178,10 @@ def read_split_file(path: Path | str, names: Iterable[str]) -> Split:
 def _known_name(entry: str, known: set[str], path: Path) -> str:
     entry = entry.strip()
     file = PurePosixPath(entry.replace("\\", "/"))
-    for candidate in (entry, file.name, file.stem):
+    # Images of one stem in several folders are named by folder and stem: "flight1__0001".
+    folders = file.with_suffix("").parts
+    longer = ("__".join(folders[start:]) for start in range(len(folders)))
+    for candidate in (entry, file.name, file.stem, *longer):
         if candidate in known:
             return candidate
     raise SplitError(f"{path}: the dataset has no image {entry!r}.{nearest(file.stem, known)}", field="split_file")

@@ -24,7 +24,7 @@ from segcore.data.state import examine, write_state
 from segcore.errors import ExistsError, NotFoundError, nearest
 from segcore.files import write_json
 from segcore.progress import Progress, silent
-from segcore.store import RunStore
+from segcore.store import RunStore, queue_lock
 from segcore.workspace import Workspace
 
 __all__ = ["DEMO_NAME", "Dataset", "DatasetStore"]
@@ -106,11 +106,12 @@ class DatasetStore:
         """
         dataset = self.get(name)
         runs = RunStore(self.workspace)
-        using = [run.name for run in runs.active() if run.config.dataset.name == name]
-        if using:
-            raise ExistsError(f"Dataset {name!r} is in use by {', '.join(using[:3])}. Stop these runs first.")
         try:
-            with FileLock(dataset.lock_path, timeout=0):
+            # Under the lock of the queue, so that no run of it is queued between the look and the removal.
+            with queue_lock(self.workspace), FileLock(dataset.lock_path, timeout=0):
+                using = [run.name for run in runs.active() if run.config.dataset.name == name]
+                if using:
+                    raise ExistsError(f"Dataset {name!r} is in use by {', '.join(using[:3])}. Stop these runs first.")
                 return self.workspace.discard(dataset.path)
         except Timeout as error:
             raise ExistsError(f"Dataset {name!r} is being prepared. Try again when that is done.") from error

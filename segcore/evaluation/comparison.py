@@ -198,7 +198,7 @@ class ResultRow(TypedDict):
     best_epoch: list[int]
     """One a finished run."""
     minutes: float | None
-    """Mean time of training, over finished runs."""
+    """Mean time of all epochs, over finished runs; not of preparing data, which only a study's first run does."""
     parameters: int | None
     macs: int | None
     """Multiply-adds of one image at the study's size."""
@@ -245,7 +245,7 @@ def _row(contender: Contender) -> ResultRow:
         pixel_accuracy_text=format_percent(accuracy),
         majority_baseline=majority_of(contender.runs),
         best_epoch=[record.epoch for _, record in best],
-        minutes=fmean(status.seconds for _, status in finished) / 60 if finished else None,
+        minutes=fmean(sum(record.seconds for record in run.epochs()) for run, _ in finished) / 60 if finished else None,
         parameters=first.get("parameters"),
         macs=first.get("macs"),
         latency_ms=median(latencies) if latencies else None,

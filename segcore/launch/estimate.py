@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import statistics
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from segcore.config import Recipe, StudyConfig
 from segcore.data.splits import Split
+from segcore.errors import WorkspaceError
 from segcore.models.catalog import find
 from segcore.runs import Run
 from segcore.status import Status
@@ -46,23 +48,29 @@ class Estimate:
 
 
 def estimate(config: StudyConfig, split: Split, store: RunStore) -> Estimate | None:
-    """Return how long the study's runs will take one after another, or None where a backbone's cost is not
-    known beforehand (one that is not in the catalog and has not been trained here)."""
-    rates = measured_rates(store)
-    known = [rate for values in rates.values() for rate in values]
+    """Return how long the study's runs will take one after another.
+
+    None where the cost of a network is not known beforehand: with a backbone outside the catalog or a decoder
+    other than U-Net, until that very combination has been trained here.
+    """
+    measured = measure_runs(store)
+    costs = {(item.encoder, item.decoder): item.macs_256 for item in measured}
     seconds = 0.0
     for encoder in config.encoders:
-        name = encoder.split(".")[0]
+        network = (encoder.split(".")[0], config.decoder)
         backbone = find(encoder)
-        if backbone is None:
-            return None
-        if name in rates:
-            rate = statistics.median(rates[name])
+        if network in costs:
+            macs = costs[network]
+        elif backbone is not None and config.decoder == "unet":
+            macs = backbone.unet_macs
         else:
-            rate = statistics.median(known) if known else EFFICIENCY * machine_rate()
-        macs = backbone.unet_macs * (config.recipe.image_size / 256) ** 2
+            return None
+        macs *= (config.recipe.image_size / 256) ** 2
+        same = [item.rate for item in measured if (item.encoder, item.decoder) == network]
+        others = [item.rate for item in measured]
+        rate = statistics.median(same or others) if measured else EFFICIENCY * machine_rate()
         seconds += run_work(macs, split, config.recipe) / rate + STARTUP_SECONDS
-    return Estimate(seconds * len(config.seeds), measured=bool(known))
+    return Estimate(seconds * len(config.seeds), measured=bool(measured))
 
 
 def run_work(macs: float, split: Split, recipe: Recipe) -> float:
@@ -70,24 +78,44 @@ def run_work(macs: float, split: Split, recipe: Recipe) -> float:
     return macs * recipe.epochs * ((1 + BACKWARD) * len(split.train) + len(split.val))
 
 
-def measured_rates(store: RunStore) -> dict[str, list[float]]:
-    """Return multiply-adds a second that runs on this machine reached, by backbone without its tag."""
-    rates: dict[str, list[float]] = {}
+@dataclass(frozen=True)
+class Measured:
+    """What one run on this machine tells of its network."""
+
+    encoder: str
+    """Without its tag."""
+    decoder: str
+    macs_256: float
+    """Multiply-adds of a forward pass over one image of 256 px."""
+    rate: float
+    """Multiply-adds a second that its training reached."""
+
+
+def measure_runs(store: RunStore) -> list[Measured]:
+    """Return what the runs of this machine have measured; runs that cannot be read tell nothing."""
+    found = []
     for run, status in store.statuses():
-        rate = _rate(run, status)
-        if rate is not None:
-            rates.setdefault(run.config.encoder.split(".")[0], []).append(rate)
-    return rates
+        with suppress(WorkspaceError):
+            measured = _measured(run, status)
+            if measured is not None:
+                found.append(measured)
+    return found
 
 
-def _rate(run: Run, status: Status) -> float | None:
+def _measured(run: Run, status: Status) -> Measured | None:
     if status.host != socket.gethostname() or status.epoch == 0:
         return None
     macs, epochs = run.cost().get("macs"), run.epochs()
     if not macs or not epochs:
         return None
-    one_epoch = run.config.recipe.model_copy(update={"epochs": 1})
-    return run_work(macs, run.split, one_epoch) / statistics.median(record.seconds for record in epochs)
+    recipe = run.config.recipe
+    work = run_work(macs, run.split, recipe.model_copy(update={"epochs": 1}))
+    return Measured(
+        encoder=run.config.encoder.split(".")[0],
+        decoder=run.config.decoder,
+        macs_256=macs * (256 / recipe.image_size) ** 2,
+        rate=work / statistics.median(record.seconds for record in epochs),
+    )
 
 
 @lru_cache(maxsize=1)

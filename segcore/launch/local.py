@@ -11,19 +11,22 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
-from segcore.errors import LaunchError, NotFoundError, WorkspaceError
+from segcore.errors import LaunchError, WorkspaceError
 from segcore.files import tail
 from segcore.runs import Run
-from segcore.status import RunState, Status
+from segcore.status import RunState
 from segcore.store import RunStore, queue_lock
 from segcore.workspace import HOME_VARIABLE, Workspace
 
 POLL_SECONDS = 0.25
+OTHER_WORKER = 3
+"""Exit code of a worker that found another one at its run."""
 START_SECONDS = 20.0
 
 
@@ -37,12 +40,15 @@ def scheduler_log(workspace: Workspace) -> Path:
     return workspace.root / ".scheduler.log"
 
 
-def scheduler_alive(workspace: Workspace) -> bool:
-    """Whether a scheduler works on this workspace now."""
+def scheduler_alive(workspace: Workspace, *, patience: float = 0.0) -> bool:
+    """Whether a scheduler works on this workspace now.
+
+    Asking holds the lock for an instant; with `patience` (seconds) others who ask are not taken for a scheduler.
+    """
     if not workspace.root.is_dir():
         return False
     try:
-        with scheduler_lock(workspace).acquire(timeout=0):
+        with scheduler_lock(workspace).acquire(timeout=patience):
             return False
     except Timeout:
         return True
@@ -57,7 +63,7 @@ def ensure_scheduler(workspace: Workspace) -> None:
     with queue_lock(workspace):
         # A scheduler gives up only while it holds the queue lock and sees nothing waiting; so one that is
         # alive now has seen, or will see, every run that was queued before this call.
-        if scheduler_alive(workspace):
+        if scheduler_alive(workspace, patience=0.3):
             return
     process = spawn("segcore.launch.local", str(workspace.root), log=scheduler_log(workspace))
     deadline = time.monotonic() + START_SECONDS
@@ -107,7 +113,7 @@ def schedule(workspace: Workspace) -> None:
         wait_for_others(store)
         run = store.claim_next()
         if run is not None:
-            work_on(run)
+            work_on(run, store)
             continue
         with queue_lock(workspace):
             if not any(status.state is RunState.QUEUED for _, status in store.statuses()):
@@ -121,35 +127,37 @@ def wait_for_others(store: RunStore) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def work_on(run: Run) -> None:
+def work_on(run: Run, store: RunStore) -> None:
     """Start the worker of a claimed run, wait for its end, and write the last word if it could not."""
     print(f"{time.strftime('%F %T')} starting {run.study_name}/{run.name}", flush=True)
     try:
         worker = spawn("segcore.training.worker", str(run.path), log=run.log_path)
     except OSError as error:
-        _close(run, RunState.FAILED, f"Its process could not be started: {error}.", "Free memory, then resume.")
+        _close(store, run, RunState.FAILED, f"Its process could not be started: {error}.", "Free memory, then resume.")
         return
+    # The run must not look dead if this process dies before the worker, which first imports torch, can write.
+    with suppress(WorkspaceError, LaunchError, psutil.Error):
+        store.hand_over(run, worker.pid)
     code = worker.wait()
     print(f"{time.strftime('%F %T')} {run.study_name}/{run.name} ended with exit code {code}", flush=True)
     if code < 0:
         _close(
+            store,
             run,
             RunState.INTERRUPTED,
             f"The training process was killed by signal {-code}.",
             "Resume it. Signal 9 often means that memory ran out: then use a smaller batch or image size.",
         )
-    elif code != 0:
-        _close(run, RunState.FAILED, f"The training process ended: {_last_line(run.log_path)}", "The log has more.")
+    elif code not in (0, OTHER_WORKER):
+        _close(
+            store, run, RunState.FAILED, f"The training process ended: {_last_line(run.log_path)}", "The log has more."
+        )
 
 
-def _close(run: Run, state: RunState, message: str, hint: str) -> None:
-    """Write the end of a run whose worker could not; leave alone one that said how it ended."""
+def _close(store: RunStore, run: Run, state: RunState, message: str, hint: str) -> None:
     try:
-        status: Status = run.status
-        if status.state in (RunState.RUNNING, RunState.INTERRUPTED):
-            ended = replace(status, state=state, phase="", eta=None, ended=time.time(), message=message, hint=hint)
-            run.write_status(ended)
-    except (NotFoundError, WorkspaceError) as error:
+        store.close(run, state, message, hint)
+    except (WorkspaceError, LaunchError) as error:
         print(f"{run.path}: {error}", flush=True)  # its directory was removed meanwhile
 
 

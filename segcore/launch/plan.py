@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from segcore.config import StudyConfig
 from segcore.data.store import DatasetStore
 from segcore.errors import SegcoreError, UnknownBackboneError, nearest
 from segcore.launch.local import ensure_scheduler
 from segcore.models.catalog import DECODERS, find, resolve
-from segcore.models.weights import locate
+from segcore.models.weights import default_directories, locate
+from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.store import RunStore
 from segcore.workspace import Workspace
@@ -19,10 +21,11 @@ PROBED_DECODER = "unet"
 """The tests build every catalogued backbone with this decoder, so that no probe is needed for it."""
 
 
-def launch_study(config: StudyConfig, workspace: Workspace | None = None) -> list[Run]:
+def launch_study(config: StudyConfig, workspace: Workspace | None = None, progress: Progress = silent) -> list[Run]:
     """Check everything that can be checked beforehand, queue the runs, and see that they will be trained.
 
-    Returns the new runs; those that the study already had are left as they are.
+    Returns the new runs; those that the study already had are left as they are. `progress` counts images while a
+    dataset whose files have changed is checked again.
 
     Raises:
         SegcoreError: with `field` naming the field of `config` that caused it; nothing was queued.
@@ -33,10 +36,18 @@ def launch_study(config: StudyConfig, workspace: Workspace | None = None) -> lis
     with _blamed_on("dataset"):
         dataset = DatasetStore(workspace).get(config.dataset)
         if dataset.changed():
-            dataset = dataset.refresh()
+            dataset = dataset.refresh(progress)
         split = dataset.split or dataset.make_split()
-    config = config.model_copy(update={"encoders": check_encoders(config)})
-    runs = RunStore(workspace).create_study(config, dataset.config, dataset.fingerprint, split)
+    encoders = check_encoders(config)
+    files: dict[str, Path] = {}
+    if config.weights == "pretrained":
+        with _blamed_on("weights"):
+            for encoder in encoders:
+                source = locate(encoder, default_directories(workspace))
+                if source.kind == "local" and source.path is not None:
+                    files[encoder] = source.path
+    config = config.model_copy(update={"encoders": encoders})
+    runs = RunStore(workspace).create_study(config, dataset.config, dataset.fingerprint, split, files)
     ensure_scheduler(workspace)
     return runs
 
@@ -45,7 +56,7 @@ def check_encoders(config: StudyConfig) -> tuple[str, ...]:
     """Return the full names of the backbones asked for.
 
     Raises:
-        ModelError: one is unknown, does not go with the decoder and image size, or has no weights here.
+        ModelError: one is unknown, or does not go with the decoder and image size.
     """
     with _blamed_on("decoder"):
         if config.decoder not in DECODERS:
@@ -61,8 +72,6 @@ def check_encoders(config: StudyConfig) -> tuple[str, ...]:
                 from segcore.models.build import probe
 
                 probe(encoder, config.decoder, config.recipe.image_size)
-            if config.weights == "pretrained":
-                locate(encoder)
     return encoders
 
 

@@ -131,10 +131,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def default_directories() -> list[Path]:
-    """Return the folders of SEGCORE_WEIGHTS, then `weights/` in the workspace."""
+def default_directories(workspace: Workspace | None = None) -> list[Path]:
+    """Return the folders of SEGCORE_WEIGHTS, then `weights/` in the workspace, by default the one of SEGCORE_HOME."""
     named = os.environ.get(DIRECTORIES_VARIABLE, "")
-    return [Path(part).expanduser() for part in named.split(os.pathsep) if part] + [Workspace().weights]
+    folders = [Path(part).expanduser() for part in named.split(os.pathsep) if part]
+    return [*folders, (workspace or Workspace()).weights]
 
 
 def hub_repository(encoder: str) -> str | None:

@@ -27,7 +27,9 @@ from segcore.data.store import DatasetStore
 from segcore.errors import DatasetError, SegcoreError, TrainingError
 from segcore.evaluation.metrics import majority_baseline
 from segcore.files import atomic_path
+from segcore.launch.local import OTHER_WORKER
 from segcore.models.build import Segmenter, build
+from segcore.models.weights import default_directories
 from segcore.records import StepRecord
 from segcore.runs import Evaluation, Run
 from segcore.status import RunState, process_identity
@@ -53,6 +55,7 @@ class Worker:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.config: RunConfig = run.config
+        self.workspace = Workspace(run.path.parents[2])
         self.device = best_device()
         self.status = replace(run.status, state=RunState.RUNNING, phase="starting", **process_identity())
         self.began = time.time()
@@ -68,15 +71,16 @@ class Worker:
             SegcoreError: it cannot go on.
         """
         self.tell(started=self.status.started or self.began, ended=None, message="", hint="")
+        remove_leftovers(self.run)
         loaders = self.load_data()
-        model = self.build_model()
+        saved = load_state(self.run, self.device)
+        model = self.build_model(resumed=saved is not None)
         state = TrainingState.start(
             model,
             self.config.recipe,
             pretrained=self.config.weights == "pretrained",
             steps_per_epoch=loaders.steps_per_epoch,
         )
-        saved = load_state(self.run, self.device)
         if saved is not None:
             state.load_state_dict(saved)
             print(f"Going on after epoch {state.epoch}.", flush=True)
@@ -89,15 +93,22 @@ class Worker:
     def load_data(self) -> Loaders:
         """Prepare the dataset where that is not done yet, and divide it as the study says."""
         config = self.config
-        dataset = DatasetStore(Workspace(self.run.path.parents[2])).get(config.dataset.name)
-        if dataset.fingerprint != config.dataset_fingerprint or dataset.changed():
+        dataset = DatasetStore(self.workspace).get(config.dataset.name)
+
+        def checking(done: int, total: int) -> None:
+            self.tell(phase=f"checking image {done} of {total}")
+
+        def preparing(done: int, total: int) -> None:
+            self.tell(phase=f"preparing image {done} of {total}")
+
+        if dataset.changed():
+            dataset.refresh(checking)  # other times do not mean other files
+        if dataset.fingerprint != config.dataset_fingerprint:
             raise DatasetError(
                 f"Dataset {dataset.name!r} has changed since study {config.study!r} was launched; its runs would no "
                 "longer compare. Launch a new study on the dataset as it is now."
             )
-        prepared = prepare(
-            dataset, config.recipe.image_size, lambda done, total: self.tell(phase=f"preparing image {done} of {total}")
-        )
+        prepared = prepare(dataset, config.recipe.image_size, preparing)
         split = self.run.split
         loaders = build_loaders(prepared, split, config.recipe, seed=config.seed)
         self.tell(
@@ -108,18 +119,28 @@ class Worker:
         print(f"{len(split.train)} images to train on, {len(split.val)} to validate.", flush=True)
         return loaders
 
-    def build_model(self) -> Segmenter:
-        """Build the network, from the seed where it starts from scratch, and write down what it is."""
+    def build_model(self, *, resumed: bool) -> Segmenter:
+        """Build the network, from the seed where it starts from scratch, and write down what it is.
+
+        A resumed run has all its weights in its checkpoint: the pretrained file may be gone by then.
+        """
         config = self.config
         torch.manual_seed(config.seed)
+        folders = [config.weights_file.parent] if config.weights_file else []
         model = build(
             config.encoder,
             decoder=config.decoder,
-            weights=config.weights,
+            weights="none" if resumed else config.weights,
             classes=len(config.dataset.trained_classes),
             image_size=config.recipe.image_size,
+            weights_dirs=[*folders, *default_directories(self.workspace)],
         ).to(self.device)
-        self.run.write_provenance(collect(config, model, self.device))
+        made_of = collect(config, model, self.device)
+        first = self.run.provenance()
+        if resumed and first:
+            # The start stays as it was; each further life is added.
+            made_of = {**first, "resumed": [*first.get("resumed", []), {**made_of, "weights": "checkpoint"}]}
+        self.run.write_provenance(made_of)
         self.run.write_cost({**self.run.cost(), **network_cost(config)})
         return model
 
@@ -192,6 +213,13 @@ class Worker:
         self.tell(state=state, phase="", ended=time.time(), eta=None, message=message, hint=hint)
 
 
+def remove_leftovers(run: Run) -> None:
+    """Delete half-written files of a life that was killed; no other process writes here now."""
+    for directory in (run.path, run.last_directory, run.previews_directory):
+        for file in directory.glob(".*.tmp"):
+            file.unlink(missing_ok=True)
+
+
 def _baseline(prepared: Prepared, names: Sequence[str]) -> float:
     """Return the majority-class line of the images `names`."""
     counts = np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
@@ -225,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _train(run)
     except Timeout:
         print(f"Another worker trains {run.name} already.", file=sys.stderr)
-        return 3
+        return OTHER_WORKER
 
 
 def _train(run: Run) -> int:

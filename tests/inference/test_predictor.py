@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from segcore.data.prepared import prepare
 from segcore.data.readers import read_image
+from segcore.data.store import DatasetStore
 from segcore.errors import ConfigError, NotFoundError
 from segcore.inference.predictor import Predictor
 from segcore.store import RunStore
-from tests.factories import CLASSES, add_dataset, make_run
+from tests.factories import CLASSES, make_run, write_dataset
 
 
 @pytest.fixture
@@ -30,8 +32,14 @@ def test_a_prediction_has_the_images_own_size(predictor: Predictor, shape: tuple
     assert 1 / len(predictor.classes) <= prediction.confidence.min() <= prediction.confidence.max() <= 1
 
 
-def test_the_network_sees_what_it_was_trained_on(store: RunStore, tmp_path: Path) -> None:
-    dataset = add_dataset(store.workspace, tmp_path / "source", size=96)
+@pytest.mark.parametrize("large_jpeg", [False, True])
+def test_the_network_sees_what_it_was_trained_on(store: RunStore, tmp_path: Path, large_jpeg: bool) -> None:
+    size = 512 if large_jpeg else 96  # decoders offer to reduce a large JPEG while they read it
+    config = write_dataset(tmp_path / "source", size=size)
+    for image in config.images.iterdir() if large_jpeg else ():
+        Image.open(image).save(image.with_suffix(".jpg"), quality=90)
+        image.unlink()
+    dataset = DatasetStore(store.workspace).add(config)
     run = make_run(store, encoder="mobilenetv3_small_050", weights="none", with_weights=True, dataset=dataset)
     predictor = Predictor.from_run(run.path, device="cpu")
     seen: list[torch.Tensor] = []

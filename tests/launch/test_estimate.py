@@ -78,3 +78,22 @@ def test_an_unknown_backbone_has_no_estimate(store: RunStore) -> None:
 
 def test_the_machine_has_a_rate() -> None:
     assert module.machine_rate() > 1e8
+
+
+def test_another_decoder_is_costed_by_its_own_runs(store: RunStore) -> None:
+    wider = config("resnet18").model_copy(update={"decoder": "unetplusplus"})
+    measured(store, RESNET18, seconds=3.0, macs=10**9)
+    assert estimate(wider, SPLIT, store) is None
+    run = make_run(store, study="wider", decoder="unetplusplus", epochs=2)
+    for record in run.epochs():
+        run.append_epoch(replace(record, seconds=7.0))
+    found = estimate(wider, SPLIT, store)
+    assert found is not None
+    assert found.seconds == pytest.approx(16 * 10 * 7.0 + STARTUP_SECONDS, rel=1e-6)
+
+
+def test_a_backbone_outside_the_catalog_is_known_once_trained(store: RunStore) -> None:
+    measured(store, "resnet26.bt_in1k", seconds=3.0, macs=10**9)
+    found = estimate(config("resnet26", image_size=64), SPLIT, store)
+    assert found is not None
+    assert found.seconds == pytest.approx(10 * 3.0 + STARTUP_SECONDS, rel=1e-6)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from segcore.config import Recipe, StudyConfig
@@ -87,12 +86,14 @@ def test_a_run_removed_under_its_worker_does_no_harm(store: RunStore, monkeypatc
     assert store.claim_next() == run
 
     class Gone:
+        pid = os.getpid()
+
         def wait(self) -> int:
             run.path.rename(run.path.parent / ".gone")
             return 1
 
     monkeypatch.setattr(local, "spawn", lambda *_args, **_options: Gone())
-    local.work_on(run)
+    local.work_on(run, store)
     assert not run.exists()
 
 
@@ -101,12 +102,14 @@ def test_a_worker_that_could_not_speak_is_spoken_for(store: RunStore, monkeypatc
     store.claim_next()
 
     class Broken:
+        pid = os.getpid()
+
         def wait(self) -> int:
             run.log_path.write_text("ModuleNotFoundError: No module named 'torch'\n")
             return 1
 
     monkeypatch.setattr(local, "spawn", lambda *_args, **_options: Broken())
-    local.work_on(run)
+    local.work_on(run, store)
     assert run.state is RunState.FAILED
     assert "No module named 'torch'" in run.status.message
 
@@ -123,4 +126,35 @@ def test_a_live_run_of_a_dead_scheduler_is_waited_for(store: RunStore, monkeypat
     monkeypatch.setattr(local.time, "sleep", nap)
     local.wait_for_others(store)
     assert len(naps) == 3
-    assert psutil.pid_exists(os.getpid())
+
+
+def test_a_claimed_run_lives_on_when_the_scheduler_dies(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the start of a worker and its first word, the status names the worker, not the scheduler."""
+    run = make_run(store, state=RunState.QUEUED)
+    store.claim_next()
+    seen: list[int | None] = []
+
+    class Starting:
+        pid = os.getppid()
+
+        def wait(self) -> int:
+            seen.append(run.status.pid)
+            return 0
+
+    monkeypatch.setattr(local, "spawn", lambda *_args, **_options: Starting())
+    local.work_on(run, store)
+    assert seen == [os.getppid()]
+
+
+def test_a_run_that_another_worker_has_is_left_alone(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(store, state=RunState.RUNNING)
+
+    class Second:
+        pid = os.getppid()
+
+        def wait(self) -> int:
+            return local.OTHER_WORKER
+
+    monkeypatch.setattr(local, "spawn", lambda *_args, **_options: Second())
+    local.work_on(run, store)
+    assert run.state is RunState.RUNNING
