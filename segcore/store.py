@@ -261,9 +261,21 @@ def _check_same(study: Study, shared: dict[str, Any]) -> None:
     existing = study.shared
     differing = [key for key, value in shared.items() if json.dumps(existing.get(key)) != json.dumps(value)]
     if differing:
-        names = ", ".join(key.replace("_", " ") for key in differing)
+        names = ", ".join(_difference(key, existing.get(key), shared[key]) for key in differing)
         raise ConfigError(
             f"Study {study.name!r} exists with another {names}; runs of one study must share them. "
-            "Choose another study name.",
+            "Choose another study name, or its settings.",
             field="name",
         )
+
+
+def _difference(key: str, there: Any, asked: Any) -> str:
+    """Name what differs: "recipe (epochs 6, not 30)"."""
+    name = key.replace("_", " ")
+    if key == "recipe" and isinstance(there, dict):
+        details = [f"{field.replace('_', ' ')} {there.get(field)}, not {asked[field]}" for field in asked]
+        differing = [text for field, text in zip(asked, details, strict=True) if there.get(field) != asked[field]]
+        return f"{name} ({'; '.join(differing)})"
+    if key == "decoder":
+        return f"{name} ({there}, not {asked})"
+    return name

@@ -9,6 +9,7 @@ import typer
 
 from segcore.cli.output import Json, emit_json, listed, print_table, progress_bar, say
 from segcore.config import DatasetConfig
+from segcore.files import user_path
 from segcore.text import percent, plural, scaled
 
 if TYPE_CHECKING:
@@ -52,17 +53,18 @@ def add_dataset(
     from segcore.data.classes import ClassTable
     from segcore.data.store import DatasetStore
 
-    table = ClassTable.read_csv(classes, ignore=listed(ignore, field="ignore") if ignore else ())
+    table = ClassTable.read_csv(user_path(classes, "classes"), ignore=listed(ignore, field="ignore") if ignore else ())
     config = DatasetConfig(
         name=name,
-        images=images.expanduser(),
-        masks=masks.expanduser(),
+        images=user_path(images, "images"),
+        masks=user_path(masks, "masks"),
         classes=table.classes,
         group_regex=group_regex,
         group_by_folder=group_by_folder,
     )
+    own_split = user_path(split_file, "split") if split_file is not None else None
     with progress_bar("Checking images and masks") as progress:
-        dataset = DatasetStore().add(config, split=split_file, val=val_share, test=test_share, progress=progress)
+        dataset = DatasetStore().add(config, split=own_split, val=val_share, test=test_share, progress=progress)
     _print_dataset(dataset, as_json=as_json)
 
 
@@ -136,3 +138,5 @@ def _print_dataset(dataset: Dataset, *, as_json: bool) -> None:
     )
     parts = ", ".join(f"{summary[part]} {part}" for part in PARTS if summary[part])
     print(f"Split: {parts}." if parts else "It has no split; the next study divides it by group.")
+    if warning := dataset.split_warning():
+        say(f"Note: {warning}")

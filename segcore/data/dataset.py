@@ -15,7 +15,7 @@ from segcore.data.classes import ClassTable
 from segcore.data.pairing import Pair
 from segcore.data.readers import read_image, read_mask, resize_labels
 from segcore.data.report import CheckReport, ImageFacts
-from segcore.data.splits import Split, split_by_group
+from segcore.data.splits import Split, groups_across_parts, split_by_group
 from segcore.data.state import DatasetState, examine, list_sources, read_state, write_state
 from segcore.errors import DatasetError, NotFoundError, SplitError, nearest
 from segcore.files import read_json, write_json
@@ -202,6 +202,25 @@ class Dataset:
             self.set_split(Split(*lists))
         else:
             (self.path / "split.json").unlink(missing_ok=True)
+
+    def split_warning(self) -> str:
+        """Return what makes judging on this split unsafe, in a sentence; "" where nothing is seen."""
+        split, groups = self.split, self.groups
+        if split is None:
+            return ""
+        judged = {groups[name] for name in split.val if name in groups}
+        if len(judged) == 1 and len(split.val) > 1:
+            return (
+                f"All {len(split.val)} validation images show one scene, {judged.pop()}: results may not hold "
+                "elsewhere. Raise the validation share, or bring images of more scenes."
+            )
+        shared = groups_across_parts(split, groups)
+        if shared:
+            return (
+                f"Scenes stand on both sides of the split ({', '.join(shared[:3])}{', …' if len(shared) > 3 else ''}): "
+                "scores will be higher than on scenes never seen."
+            )
+        return ""
 
     @property
     def prepared_directory(self) -> Path:

@@ -11,7 +11,7 @@ from segcore.data.store import DatasetStore
 from segcore.errors import SegcoreError, UnknownBackboneError, nearest
 from segcore.launch.local import ensure_scheduler
 from segcore.models.catalog import DECODERS, find, resolve
-from segcore.models.weights import default_directories, locate
+from segcore.models.weights import default_directories, locate_all
 from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.store import RunStore
@@ -42,8 +42,7 @@ def launch_study(config: StudyConfig, workspace: Workspace | None = None, progre
     files: dict[str, Path] = {}
     if config.weights == "pretrained":
         with _blamed_on("weights"):
-            for encoder in encoders:
-                source = locate(encoder, default_directories(workspace))
+            for encoder, source in locate_all(encoders, default_directories(workspace)).items():
                 if source.kind == "local" and source.path is not None:
                     files[encoder] = source.path
     config = config.model_copy(update={"encoders": encoders})

@@ -14,8 +14,9 @@ import re
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -51,7 +52,30 @@ class WeightsSource:
         return {**asdict(self), "path": str(self.path) if self.path else None}
 
 
-def locate(encoder: str, directories: Sequence[Path] | None = None) -> WeightsSource:
+def locate_all(encoders: Sequence[str], directories: Sequence[Path] | None = None) -> dict[str, WeightsSource]:
+    """Return `locate` of each encoder; the Hub is asked once whether it is there.
+
+    Raises:
+        WeightsError: some are nowhere to be had; names them all.
+    """
+    reachable = cache(hub_reachable)
+    found: dict[str, WeightsSource] = {}
+    missing: dict[str, WeightsError] = {}
+    for encoder in encoders:
+        try:
+            found[encoder] = locate(encoder, directories, reachable=reachable)
+        except WeightsError as error:
+            missing[encoder] = error
+    if missing:
+        first, *others = missing
+        also = f" The same is missing for {', '.join(others)}." if others else ""
+        raise WeightsError(f"{missing[first]}{also}", field="weights")
+    return found
+
+
+def locate(
+    encoder: str, directories: Sequence[Path] | None = None, *, reachable: Callable[[], bool] | None = None
+) -> WeightsSource:
     """Return where the weights of `encoder` ("resnet18.tv_in1k") come from: local folder, Hub cache, Hub.
 
     Reads no weights and downloads nothing.
@@ -60,6 +84,7 @@ def locate(encoder: str, directories: Sequence[Path] | None = None) -> WeightsSo
         encoder: A timm name with its weights tag.
         directories: Local folders to look in; by default those in SEGCORE_WEIGHTS (separated as in PATH) and
             `weights/` in the workspace.
+        reachable: Tells whether the Hub is; by default `hub_reachable`.
 
     Raises:
         WeightsError: they are nowhere to be had; says where to put which file.
@@ -73,7 +98,7 @@ def locate(encoder: str, directories: Sequence[Path] | None = None) -> WeightsSo
         cached = _cached_file(repository, _hub_files(encoder))
         if cached is not None:
             return WeightsSource("hub cache", cached, encoder, f"Hub cache, {repository}")
-        if hub_reachable():
+        if (reachable or hub_reachable)():
             return WeightsSource("hub", None, encoder, f"{_endpoint()}/{repository}")
     raise WeightsError(_not_found(encoder, folders, repository), field="weights")
 
@@ -212,8 +237,7 @@ def _ask(address: str, timeout: float) -> bool:
 def _by_hand(encoder: str) -> str:
     address = f"https://huggingface.co/{hub_repository(encoder) or encoder}"
     return (
-        f"Put its weights ({address}) as {encoder}.safetensors into {default_directories()[0]}, "
-        "or train from scratch (weights: none)."
+        f"Put its weights ({address}) as {encoder}.safetensors into {default_directories()[0]}, or train from scratch."
     )
 
 
@@ -224,7 +248,7 @@ def _not_found(encoder: str, folders: Sequence[Path], repository: str | None) ->
         address = config.url if config is not None and config.url else "nowhere that timm knows of"
         return (
             f"The pretrained weights of {encoder} are not in {looked}; they are published at {address}. Download "
-            f"them into {default_directories()[0]} as {encoder}.pth, or train from scratch (weights: none)."
+            f"them into {default_directories()[0]} as {encoder}.pth, or train from scratch."
         )
     why = "HF_HUB_OFFLINE is set" if _offline() else f"{_endpoint()} cannot be reached"
     return (

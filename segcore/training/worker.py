@@ -269,7 +269,9 @@ def _train(run: Run) -> int:
         return 0
     except StopRequested:
         run.clear_request()
-        worker.end(RunState.STOPPED, f"Stopped after epoch {worker.status.epoch}.", "Resume it to go on from there.")
+        done = worker.status.epoch
+        after = f"after epoch {done}" if done else "before its first epoch was done"
+        worker.end(RunState.STOPPED, f"Stopped {after}.", "Resume it to go on from there.")
         return 0
     except SegcoreError as error:
         worker.end(RunState.FAILED, str(error), _hint(error))

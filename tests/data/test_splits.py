@@ -178,3 +178,9 @@ def test_a_split_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SplitError, match="cannot be read"):
         read_split_file(tmp_path / "binary", NAMES)
+
+
+def test_a_stem_that_several_folders_have_is_named_with_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    path.write_text("flight1/0001.jpg,train\nimages/flight2/0001.png,val\n")
+    assert read_split_file(path, ["flight1__0001", "flight2__0001"]) == Split(("flight1__0001",), ("flight2__0001",))

@@ -364,3 +364,26 @@ def test_real_aerial_images_with_a_stray_colour(datasets: DatasetStore, test_dat
 def test_datasets_need_no_torch() -> None:
     code = "import sys, segcore.data.store, segcore.data.prepared; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_images_left_out_of_a_split_stay_out(datasets: DatasetStore, tiny_dataset: Make) -> None:
+    config = tiny_dataset()
+    names = [f"scene{scene:02d}_frame{frame}" for scene in range(3) for frame in range(2)]
+    dataset = datasets.add(config, split=Split(tuple(names[:4]), tuple(names[4:])))  # scene03 is held out
+    for folder in (config.images, config.masks):
+        data = (folder / "scene00_frame0.png").read_bytes()
+        (folder / "scene77_frame0.png").write_bytes(data)
+        (folder / "scene03_frame9.png").write_bytes(data)
+    split = dataset.refresh().split
+    assert split is not None
+    assert split.train == (*names[:4], "scene77_frame0") and split.val == tuple(names[4:])
+
+
+def test_a_split_that_judges_on_one_scene_is_pointed_out(datasets: DatasetStore, tiny_dataset: Make) -> None:
+    dataset = datasets.add(tiny_dataset(), val=0.25)
+    assert "validation images show one scene" in dataset.split_warning()
+    dataset.make_split(val=0.5)
+    assert dataset.split_warning() == ""
+    names = dataset.names
+    dataset.set_split(Split(tuple(names[::2]), tuple(names[1::2])))
+    assert "both sides of the split (scene00" in dataset.split_warning()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from segcore.config import Recipe, StudyConfig
-from segcore.errors import ConfigError, ModelError, SegcoreError
+from segcore.errors import ConfigError, ModelError, SegcoreError, WeightsError
 from segcore.launch import plan
 from segcore.store import RunStore
 from segcore.workspace import Workspace
@@ -65,6 +65,26 @@ def test_an_encoder_that_the_decoder_refuses_is_refused_before_queueing(workspac
 def test_other_settings_under_an_old_name_are_refused(workspace: Workspace, tmp_path: Path) -> None:
     add_dataset(workspace, tmp_path / "source")
     plan.launch_study(config(), workspace)
-    with pytest.raises(ConfigError, match="another recipe") as caught:
+    with pytest.raises(ConfigError, match=r"another recipe \(image size 64, not 96\)") as caught:
         plan.launch_study(config(recipe=Recipe(image_size=96)), workspace)
     assert caught.value.field == "name"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_all_missing_weights_are_named_at_once(workspace: Workspace, tmp_path: Path) -> None:
+    add_dataset(workspace, tmp_path / "source")
+    (workspace.weights / "resnet34.tv_in1k.safetensors").write_bytes(b"x")
+    with pytest.raises(WeightsError, match=r"resnet18\.tv_in1k .*same is missing for vgg16\.tv_in1k\."):
+        plan.launch_study(config(weights="pretrained", encoders=("resnet18", "resnet34", "vgg16")), workspace)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_weights_are_looked_for_in_the_workspace_of_the_launch(workspace: Workspace, tmp_path: Path) -> None:
+    other = Workspace(tmp_path / "other")
+    other.ensure_writable()
+    add_dataset(other, tmp_path / "source")
+    file = other.weights / "resnet18.tv_in1k.safetensors"
+    file.write_bytes(b"x")
+    (run,) = plan.launch_study(config(weights="pretrained"), other)
+    assert run.config.weights_file == file
+    assert RunStore(workspace).runs() == []
