@@ -5,7 +5,7 @@ import streamlit as st
 from segcore.store import RunStore
 from segcore.ui import overview_view
 from segcore.ui.components import errors_shown, heading, live
-from segcore.ui.readers import any_active
+from segcore.ui.readers import active_studies
 
 heading(
     "Which backbone should segment your aerial images?",
@@ -20,4 +20,4 @@ overview_view.demo()
 store = RunStore()
 st.subheader("Studies", anchor=False)
 with errors_shown():
-    live(overview_view.studies, store, active=any_active)
+    live(overview_view.studies, store, active=active_studies)

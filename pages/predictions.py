@@ -9,7 +9,7 @@ from segcore.data.store import DatasetStore
 from segcore.evaluation.confusion import confusion_counts
 from segcore.evaluation.metrics import scores
 from segcore.store import RunStore
-from segcore.ui import components, predictions_choice
+from segcore.ui import components, legend, predictions_choice
 from segcore.ui import predictions_view as view
 from segcore.ui.state import Key
 
@@ -70,7 +70,7 @@ if error_side is not None:
     with error_side:
         view.draw_errors(labels, scene.truth)
 
-view.draw_legend(classes, labels, scene.truth, iou)
+legend.draw(classes, labels, scene.truth, iou)
 height, width = labels.shape
 st.download_button(
     "Download the predicted mask (PNG)",

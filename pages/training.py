@@ -4,13 +4,14 @@ import streamlit as st
 
 from segcore.store import RunStore
 from segcore.ui import training_view
-from segcore.ui.components import empty_state, errors_shown, heading, live
+from segcore.ui.components import empty_state, errors_shown, heading, live, say_if_gone
 from segcore.ui.state import Param, choose
 
 heading("Training", "Is it learning, how far is it, and when will it be done?")
 
 store = RunStore()
 studies = store.studies()
+say_if_gone(Param.STUDY, "Study", [study.name for study in studies])
 if not studies:
     with empty_state(
         "Nothing was launched yet",

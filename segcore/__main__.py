@@ -26,6 +26,8 @@ FLAGS = {
     "group_regex": "--group-regex",
     "ignore": "--ignore",
     "image_size": "--image-size",
+    "images": "--images",
+    "masks": "--masks",
     "out": "--out",
     "recipe": "--recipe",
     "seeds": "--seeds",
@@ -69,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = one_line(error.format_message()).rstrip(".?")
         print(f"Error: {message}. See '{command} --help'.", file=sys.stderr)
         return 2
+    except OSError as error:  # a file system that does what nobody foresaw
+        print(f"Error: {one_line(str(error))}", file=sys.stderr)
+        return 1
     except typer.Abort:
         return 130
 

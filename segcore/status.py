@@ -16,6 +16,10 @@ HEARTBEAT_LIMIT = 180.0
 """Seconds without a sign of life after which a run on another host counts as interrupted."""
 
 
+OTHER_WORKER = 3
+"""Exit code of a worker that found another one at its run."""
+
+
 class RunState(StrEnum):
     """Where a run is in its life."""
 

@@ -222,7 +222,7 @@ class RunStore:
             ExistsError: it is training.
         """
         with queue_lock(self.workspace):
-            if run.state is RunState.RUNNING:
+            if any(status.state is RunState.RUNNING for _, status in self.statuses([run])):
                 raise ExistsError(f"Run {run.name} is training. Stop it first.")
             return self.workspace.discard(run.path)
 

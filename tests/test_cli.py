@@ -19,6 +19,7 @@ from segcore.__main__ import main
 from segcore.cli import output
 from segcore.config import DatasetConfig, StudyConfig
 from segcore.errors import LaunchError
+from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
@@ -259,7 +260,7 @@ def fake_launch(monkeypatch: pytest.MonkeyPatch, store: RunStore, *states: RunSt
     """Make a launch write one run in each state, and the scheduler finish what waits."""
     seen: list[StudyConfig] = []
 
-    def launch(config: StudyConfig, workspace: Workspace | None = None) -> list[Run]:
+    def launch(config: StudyConfig, workspace: Workspace | None = None, progress: Progress = silent) -> list[Run]:
         seen.append(config)
         return [
             factories.make_run(store, study=config.name, encoder=config.encoders[0], seed=seed, state=state)
@@ -345,7 +346,7 @@ def test_ctrl_c_leaves_the_runs_going(
 def test_scheduler_that_does_not_come_up_is_a_failure(
     store: RunStore, monkeypatch: pytest.MonkeyPatch, error_of: Call
 ) -> None:
-    def refuse(*_: object) -> list[Run]:
+    def refuse(*_: object, **__: object) -> list[Run]:
         raise LaunchError("It did not come up.")
 
     monkeypatch.setattr("segcore.launch.plan.launch_study", refuse)
@@ -464,3 +465,84 @@ def test_a_real_study_in_processes_of_its_own(workspace: Workspace, tmp_path: Pa
     assert 0 < run["majority_baseline"] < 1
     assert document["results"][0]["n"] == 1
     assert "epoch 1/1" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["~nosuchuser/x", "x" * 5000, "/tmp/" + "y" * 400])
+@pytest.mark.parametrize("flag", ["--images", "--masks", "--classes", "--split-file"])
+def test_paths_that_cannot_be_are_one_line_that_names_the_flag(
+    workspace: Workspace, tiny_dataset: Call, error_of: Call, path: str, flag: str
+) -> None:
+    words = add_words(tiny_dataset())
+    words = words if flag in words else [*words, flag, ""]
+    words[words.index(flag) + 1] = path
+    assert error_of(*words).startswith(f"Error: {flag}: ")
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/x", "x" * 5000])
+def test_run_names_that_cannot_be_are_one_line(workspace: Workspace, error_of: Call, name: str) -> None:
+    assert "cannot be used as a path" in error_of("run", "stop", name)
+
+
+def test_expression_that_is_none_names_its_flag(workspace: Workspace, tiny_dataset: Call, error_of: Call) -> None:
+    said = error_of(*add_words(tiny_dataset()), "--group-regex", "(")
+    assert said.startswith("Error: --group-regex: ")
+    assert said.count("group_regex") == 0
+
+
+def test_folder_that_is_no_run_is_not_taken_for_study_and_run(
+    workspace: Workspace, error_of: Call, tmp_path: Path
+) -> None:
+    assert "is no run directory" in error_of("run", "stop", "/tmp")
+    assert "is no run directory" in error_of("run", "stop", tmp_path)
+
+
+def test_predict_goes_on_after_an_image_that_is_damaged(
+    trained: Run, json_of: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = sorted(factories.write_dataset(tmp_path / "source", scenes=1, frames=3).images.iterdir())
+    images[1].write_bytes(images[1].read_bytes()[:3000])
+    out = tmp_path / "out"
+    rows = json_of("predict", trained.path, *images, "--out", out, code=1)["predictions"]
+    assert [row["mask"] for row in rows] == [str(out / images[0].name), None, str(out / images[2].name)]
+    assert ["error" in row for row in rows] == [False, True, False]
+    assert images[1].name in rows[1]["error"]
+    assert (out / images[2].name).is_file()
+    assert main(["predict", str(trained.path), *map(str, images), "--out", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert f"No mask of {images[1]}" in printed.err
+    assert images[2].name in printed.out
+
+
+def test_predict_finds_the_home_directory(
+    trained: Run, json_of: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    image = min(factories.write_dataset(tmp_path / "source", scenes=1).images.iterdir())
+    (row,) = json_of("predict", trained.path, image, "--out", "~/masks")["predictions"]
+    assert row["mask"] == str(tmp_path / "masks" / image.name)
+
+
+def test_what_nobody_foresaw_of_a_file_system_is_one_line(
+    workspace: Workspace, error_of: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(5, "Input/output error", "/a/disk")
+
+    monkeypatch.setattr("segcore.store.RunStore.runs", broken)
+    assert "Input/output error" in error_of("runs", code=1)
+
+
+def test_launch_reports_on_a_dataset_that_is_checked_again(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_launch(monkeypatch, store, RunState.FINISHED)
+    assert main([*STUDY, "--detach"]) == 0
+    assert "have changed" not in capsys.readouterr().err
+
+    def launch(config: StudyConfig, workspace: Workspace, *, progress: Progress) -> list[Run]:
+        progress(1, 8)
+        return []
+
+    monkeypatch.setattr("segcore.launch.plan.launch_study", launch)
+    assert main([*STUDY, "--detach"]) == 0
+    assert "have changed" in capsys.readouterr().err

@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from segcore.errors import WorkspaceError
-from segcore.files import FileCache, append_json_line, atomic_path, read_json, read_json_lines, tail, write_json
+from segcore.errors import ConfigError, WorkspaceError
+from segcore.files import (
+    FileCache,
+    append_json_line,
+    atomic_path,
+    read_json,
+    read_json_lines,
+    tail,
+    user_path,
+    write_json,
+)
 
 
 def test_atomic_path_leaves_the_old_file_when_writing_fails(tmp_path: Path) -> None:
@@ -82,3 +91,17 @@ def test_cache_follows_the_file(tmp_path: Path) -> None:
     cache.get(other)  # pushes the first out
     cache.get(path)
     assert reads == ["a.txt", "a.txt", "b.txt", "a.txt"]
+
+
+def test_typed_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~/not there/yet") == tmp_path / "not there" / "yet"
+    assert user_path(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("text", ["~nosuchuser/x", "x" * 300, "x/" * 3000, "a\0b"])
+def test_typed_paths_that_cannot_be(text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be used as a path") as caught:
+        user_path(text, "images")
+    assert caught.value.field == "images"
+    assert len(str(caught.value)) < 300

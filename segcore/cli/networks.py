@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segcore.cli.output import Json, emit_json, print_table, progress_bar
+from segcore.cli.output import Json, emit_json, print_table, progress_bar, say
 from segcore.config import Recipe, StudyConfig
-from segcore.errors import ConfigError
+from segcore.errors import ConfigError, SegcoreError
+from segcore.files import user_path
 from segcore.text import percent, scaled
 
 if TYPE_CHECKING:
@@ -64,13 +65,15 @@ def predict(
 ) -> None:
     """Predict the masks of images with the best weights of a run.
 
-    Each mask is a palette PNG named like its image; its values are the rows of the classes.csv beside it.
+    Each mask is a palette PNG named like its image; its values are the rows of the classes.csv beside it. An image
+    that cannot be read is said, and the others are predicted all the same; the exit code is then 1.
     """
     from segcore.cli.runs import find_run
     from segcore.data.readers import image_size
     from segcore.store import RunStore
 
     found = find_run(RunStore(), run)
+    images, out = [user_path(image) for image in images], user_path(out, "out")
     targets = _targets(images, out)
     for image in images:
         image_size(image)  # an image that is missing ends the command before anything is written
@@ -82,10 +85,23 @@ def predict(
         _write_classes(predictor, out)
         for done, (image, target) in enumerate(zip(images, targets, strict=True)):
             progress(done, len(images))
-            rows.append(_predict_one(predictor, image, target))
+            try:
+                rows.append(_predict_one(predictor, image, target))
+            except SegcoreError as error:  # the masks of the others are wanted all the same
+                rows.append({"image": str(image), "mask": None, "error": str(error)})
     if as_json:
         emit_json({"run": found.path, "classes": out / "classes.csv", "predictions": rows})
-        return
+    else:
+        _print_predictions(rows)
+    if any("error" in row for row in rows):
+        raise typer.Exit(1)
+
+
+def _print_predictions(rows: Sequence[dict[str, Any]]) -> None:
+    """Print what was written as a table, and say of which images there is no mask."""
+    for row in rows:
+        if "error" in row:
+            say(f"No mask of {row['image']}: {row['error']}")
     print_table(
         ("mask", ">size", ">mean confidence", "largest classes"),
         [
@@ -96,6 +112,7 @@ def predict(
                 ", ".join(f"{name} {percent(share)}" for name, share in list(row["shares"].items())[:3]),
             )
             for row in rows
+            if "error" not in row
         ],
     )
 

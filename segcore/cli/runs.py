@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segcore.cli.output import Json, emit_json, print_table, say
+from segcore.files import user_path
 from segcore.text import duration, percent
 
 if TYPE_CHECKING:
@@ -60,11 +60,12 @@ def find_run(store: RunStore, name: str) -> Run:
     from segcore.errors import NotFoundError
     from segcore.runs import Run
 
-    run = Run(Path(name).expanduser().resolve())
+    path = user_path(name, "run")
+    run = Run(path.resolve())
     if run.exists():
         return run
-    study, slash, rest = name.partition("/")
-    if slash and rest and "/" not in rest:
+    study, _, rest = name.partition("/")
+    if study and rest and "/" not in rest and not path.is_absolute():
         return store.run(study, rest)
     raise NotFoundError(
         f"{name} is no run directory and not of the form STUDY/RUN; 'python -m segcore runs' lists what there is.",

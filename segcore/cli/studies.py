@@ -10,6 +10,7 @@ import typer
 
 from segcore.cli.output import Json, emit_json, listed, print_table, progress_bar, say, whole_numbers
 from segcore.config import RECIPES, Recipe, StudyConfig, Weights
+from segcore.progress import once_needed
 from segcore.status import RunState
 from segcore.text import duration, percent, plural, scaled
 
@@ -72,7 +73,8 @@ def carry_out(config: StudyConfig, *, detach: bool, as_json: bool) -> None:
     from segcore.store import RunStore
 
     store = RunStore()
-    new = launch_study(config, store.workspace)
+    with once_needed(lambda: progress_bar("The dataset's files have changed; checking them")) as progress:
+        new = launch_study(config, store.workspace, progress=progress)
     study = store.study(config.name)
     old = len(study.runs()) - len(new)
     say(f"Study {config.name}: {plural(len(new), 'new run')}{f', {old} that it had' if old else ''}.")

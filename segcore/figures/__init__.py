@@ -4,7 +4,7 @@ Figures have transparent backgrounds and greys that read on light and on dark, a
 fixed `uirevision` (an update keeps zoom and hidden lines) and a sentence in place of data where there is none.
 """
 
-from segcore.figures.classes import class_iou_bars, confusion_heatmap
+from segcore.figures.classes import class_iou_bars, confusion_heatmap, one_class_bars
 from segcore.figures.curves import accuracy_curves, run_curves, step_curve
 from segcore.figures.dataset import class_share_bars
 from segcore.figures.images import LegendEntry, class_legend, colorize, error_map, overlay
@@ -23,6 +23,7 @@ __all__ = [
     "cost_scatter",
     "empty_figure",
     "error_map",
+    "one_class_bars",
     "overlay",
     "result_bars",
     "run_curves",

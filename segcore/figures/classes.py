@@ -9,7 +9,18 @@ import plotly.graph_objects as go
 
 from segcore.config import ClassInfo
 from segcore.evaluation.metrics import pooled
-from segcore.figures.theme import ACCENT, OUTLINE, SYMBOLS, css, empty_figure, faded, figure, percents, show_legend
+from segcore.figures.theme import (
+    ACCENT,
+    OUTLINE,
+    SYMBOLS,
+    css,
+    empty_figure,
+    faded,
+    figure,
+    percents,
+    plain,
+    show_legend,
+)
 
 _CELL_OPACITY = ((0, 0.05), (0.02, 0.17), (0.45, 0.5), (0.5, 0.78), (1, 1.0))
 """Share of the row -> opacity of the cell: full enough for white texts from half on."""
@@ -41,7 +52,7 @@ def class_iou_bars(
 
     order = sorted(range(len(classes)), key=mean)
     chart = figure(kind, title=title, height=100 + 24 * len(classes), x_title=metric)
-    names = [classes[i].name for i in order]
+    names = [plain(classes[i].name) for i in order]
     if len(series) == 1:
         _add_class_bars(chart, [classes[i] for i in order], next(iter(series.values())), order, metric)
     else:
@@ -56,13 +67,48 @@ def class_iou_bars(
                     "symbol": SYMBOLS[place % len(SYMBOLS)],
                     "line": {"color": OUTLINE, "width": 1},
                 },
-                hovertemplate=f"<b>%{{y}}</b><br>{metric} %{{x:.1f}} %<extra>{name}</extra>",
-                name=name,
-                uid=f"series:{name}",
+                hovertemplate=f"<b>%{{y}}</b><br>{metric} %{{x:.1f}} %<extra>{plain(name)}</extra>",
+                name=plain(name),
+                uid=f"series:{plain(name)}",
             )
         show_legend(chart, len(series))
     chart.update_xaxes(ticksuffix=" %", range=[-2 if len(series) > 1 else 0, 108])
-    chart.update_yaxes(categoryorder="array", categoryarray=names)
+    # Said, as plotly takes classes that are called "1" and "200" for numbers.
+    chart.update_yaxes(type="category", categoryorder="array", categoryarray=names)
+    return chart
+
+
+def one_class_bars(
+    info: ClassInfo, iou: Mapping[str, float], *, colors: Mapping[str, str], metric: str = "IoU"
+) -> go.Figure:
+    """Draw the score of one class, a bar a contender in its own colour, the highest on top.
+
+    Args:
+        info: the class.
+        iou: name of the contender -> share 0-1, NaN where the class is absent.
+        colors: "#rrggbb" of each contender.
+    """
+    kind = f"class-{metric}"
+    known = {name: float(value) for name, value in iou.items() if value == value}
+    if not known:
+        return empty_figure(f"{plain(info.name)} is neither labelled nor predicted here.", kind=kind)
+    order = sorted(known, key=known.__getitem__)
+    names = [plain(name) for name in order]
+    chart = figure(kind, height=100 + 30 * len(order), x_title=f"{metric} of {plain(info.name)}")
+    chart.add_bar(
+        x=percents(known[name] for name in order),
+        y=names,
+        orientation="h",
+        marker={"color": [colors.get(name, ACCENT) for name in order], "line": {"color": OUTLINE, "width": 1}},
+        text=[f"{100 * known[name]:.1f} %" for name in order],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate=f"<b>%{{y}}</b><br>{metric} %{{text}}<extra></extra>",
+        name=metric,
+        uid="contenders",
+    )
+    chart.update_xaxes(ticksuffix=" %", range=[0, 108])
+    chart.update_yaxes(type="category", categoryorder="array", categoryarray=names)
     return chart
 
 
@@ -72,7 +118,7 @@ def _add_class_bars(
     shown = [values[i] for i in order]
     chart.add_bar(
         x=[value or 0.0 for value in shown],
-        y=[info.name for info in classes],
+        y=[plain(info.name) for info in classes],
         orientation="h",
         marker={"color": [css(info.color) for info in classes], "line": {"color": OUTLINE, "width": 1}},
         text=["absent" if value is None else f"{value:.1f} %" for value in shown],
@@ -99,6 +145,7 @@ def confusion_heatmap(counts: np.ndarray, names: Sequence[str], *, title: str | 
         raise ValueError(f"{len(names)} names for {len(matrix)} classes")
     if not matrix.sum():
         return empty_figure("No labelled pixels.", kind="confusion", title=title)
+    names = [plain(name) for name in names]
     totals = matrix.sum(axis=1)
     shares: list[list[float | None]] = [
         [100 * int(cell) / int(total) if total else None for cell in row]
@@ -107,8 +154,8 @@ def confusion_heatmap(counts: np.ndarray, names: Sequence[str], *, title: str | 
     chart = figure("confusion", title=title, height=150 + 30 * len(names), x_title="Predicted", y_title="True")
     chart.add_heatmap(
         z=shares,
-        x=list(names),
-        y=list(names),
+        x=names,
+        y=names,
         customdata=matrix.tolist(),
         zmin=0,
         zmax=100,
@@ -124,8 +171,8 @@ def confusion_heatmap(counts: np.ndarray, names: Sequence[str], *, title: str | 
         uid="confusion",
     )
     _add_cell_texts(chart, shares, names)
-    chart.update_xaxes(showgrid=False, tickangle=-45, constrain="domain")
-    chart.update_yaxes(showgrid=False, autorange="reversed")
+    chart.update_xaxes(type="category", showgrid=False, tickangle=-45, constrain="domain")
+    chart.update_yaxes(type="category", showgrid=False, autorange="reversed")
     return chart
 
 

@@ -9,7 +9,7 @@ from statistics import fmean, median
 import plotly.graph_objects as go
 
 from segcore.evaluation.comparison import Contender, Curve, curve
-from segcore.figures.theme import ACCENT, CONTRAST, INK, empty_figure, faded, figure, mark, percents, show_legend
+from segcore.figures.theme import ACCENT, CONTRAST, INK, empty_figure, faded, figure, mark, percents, plain, show_legend
 from segcore.records import EpochRecord, StepRecord
 from segcore.runs import Run
 
@@ -83,7 +83,7 @@ def _add_band(chart: go.Figure, contender: Contender, line: Curve) -> None:
         hoverinfo="skip",
         showlegend=False,
         legendgroup=contender.label,
-        name=f"{contender.title}: 95 % interval",
+        name=f"{plain(contender.title)}: 95 % interval",
         uid=f"band:{contender.label}",
     )
 
@@ -99,17 +99,17 @@ def _add_run(chart: go.Figure, contender: Contender, run: Run, field: str, *, fi
         y=percents(getattr(record, field) for record in records),
         mode="lines",
         line={"color": faded(contender.color, 0.55), "width": 1, "dash": mark(contender)[1]},
-        hovertemplate=f"%{{y:.1f}} %<extra>{contender.title}, seed {seed}</extra>",
+        hovertemplate=f"%{{y:.1f}} %<extra>{plain(contender.title)}, seed {seed}</extra>",
         showlegend=False,
         legendgroup=contender.label,
-        name=f"{contender.title}, seed {seed}",
+        name=f"{plain(contender.title)}, seed {seed}",
         uid=f"run:{contender.label}:{run.name}",
     )
 
 
 def _add_mean(chart: go.Figure, contender: Contender, line: Curve) -> None:
     symbol, dash = mark(contender)
-    name = f"{contender.title} (n = {line.n})"
+    name = f"{plain(contender.title)} (n = {line.n})"
     # In words where there is an interval, as its ends do not fit a plain y template.
     spread = [
         "" if math.isnan(low) else f" [{100 * low:.1f}, {100 * high:.1f}]"
@@ -193,7 +193,7 @@ def _add_pair(
 
 
 def step_curve(steps: Sequence[StepRecord], *, color: str = ACCENT) -> go.Figure:
-    """Draw the training loss by step: each record faint, their running mean over it."""
+    """Draw the training loss by step: each record faint, their running mean over it once there are enough."""
     if not steps:
         return empty_figure("No training step is recorded yet.", kind="steps", height=260)
     chart = figure("steps", height=260, x_title="Step", y_title="Training loss")
@@ -212,16 +212,19 @@ def step_curve(steps: Sequence[StepRecord], *, color: str = ACCENT) -> go.Figure
         name="each record",
         uid="steps",
     )
-    chart.add_scatter(
-        x=numbers,
-        y=_running_mean(losses, SMOOTHED_STEPS),
-        mode="lines",
-        line={"color": color, "width": 2.4},
-        hoverinfo="skip",
-        name=f"mean of {SMOOTHED_STEPS} records",
-        uid="smooth",
-    )
-    show_legend(chart, 2)
+    if len(steps) >= SMOOTHED_STEPS:
+        chart.add_scatter(
+            x=numbers,
+            y=_running_mean(losses, SMOOTHED_STEPS),
+            mode="lines",
+            line={"color": color, "width": 2.4},
+            hoverinfo="skip",
+            name=f"mean of {SMOOTHED_STEPS} records",
+            uid="smooth",
+        )
+        show_legend(chart, 2)
+    if numbers[-1] - numbers[0] <= 12:
+        chart.update_xaxes(dtick=1)  # else halves of a step, which there are not
     _scale_loss(chart, losses)
     broken = [s.step for s in steps if not math.isfinite(s.loss)]
     if broken:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from segcore.config import ClassInfo
-from segcore.figures.theme import INK, OUTLINE, css, empty_figure, figure, show_legend
+from segcore.figures.theme import INK, OUTLINE, css, empty_figure, figure, plain, show_legend
 
 _OPACITY = {"val": 0.6, "test": 0.3}
 """Parts of the split differ in strength, as colour says which class it is; training, or all images, is full."""
@@ -42,7 +42,7 @@ def class_share_bars(
         hovers = [_hover(classes[i].name, counts[i], images[i] if images is not None else None) for i in order]
         chart.add_bar(
             x=shares,
-            y=[classes[i].name for i in order],
+            y=[plain(classes[i].name) for i in order],
             orientation="h",
             marker={
                 "color": [css(classes[i].color) for i in order],
@@ -63,6 +63,8 @@ def class_share_bars(
     # Room for the number behind the longest bar.
     longest = max(max(trace.x) for trace in chart.data if trace.type == "bar")
     chart.update_xaxes(ticksuffix=" %", range=[0, min(1.15 * longest, 112)])
+    # Said, as plotly takes classes that are called "1" and "200" for numbers.
+    chart.update_yaxes(type="category")
     chart.update_layout(barmode="group", bargap=0.25, bargroupgap=0.05)
     if len(parts) > 1:
         _add_part_legend(chart, list(parts))
@@ -87,7 +89,7 @@ def _add_part_legend(chart: go.Figure, parts: Sequence[str]) -> None:
 
 def _hover(name: str, pixels: int, images: int | None) -> str:
     where = "" if images is None else f"<br>in {images:,} images"
-    return f"<b>{name}</b><br>{pixels:,} pixels{where}"
+    return f"<b>{plain(name)}</b><br>{pixels:,} pixels{where}"
 
 
 def _share_text(share: float) -> str:

@@ -17,6 +17,7 @@ from segcore.figures.theme import (
     OUTLINE,
     empty_figure,
     figure,
+    plain,
     show_legend,
 )
 
@@ -52,8 +53,8 @@ def result_bars(rows: Sequence[ResultRow], metric: Metric = "miou", *, title: st
             error_x=_error(row, metric),
             mode="markers",
             marker={"color": row["color"], "size": 11, "symbol": "circle" if row["n"] > 1 else "circle-open"},
-            hovertemplate=f"<b>{row['title']}</b><br>{_texts(row, metric)}<extra></extra>",
-            name=row["title"],
+            hovertemplate=f"<b>{plain(row['title'])}</b><br>{_texts(row, metric)}<extra></extra>",
+            name=plain(row["title"]),
             uid=f"result:{row['label']}",
         )
     majority = {row["majority_baseline"] for row in known} - {None}
@@ -61,7 +62,7 @@ def result_bars(rows: Sequence[ResultRow], metric: Metric = "miou", *, title: st
         _add_majority(chart, 100 * (majority.pop() or 0.0), [row["label"] for row in known])
     chart.update_xaxes(ticksuffix=" %")
     # Labels are unique, titles need not be.
-    chart.update_yaxes(tickvals=[row["label"] for row in known], ticktext=[row["title"] for row in known])
+    chart.update_yaxes(tickvals=[row["label"] for row in known], ticktext=[plain(row["title"]) for row in known])
     return chart
 
 
@@ -136,19 +137,20 @@ def cost_scatter(
     costs = [factor * float(row[cost] or 0) for row in known]
     logarithmic = min(costs) > 0 and max(costs) > 10 * min(costs)
     scores = [100 * (row[metric] or 0.0) for row in known]
-    sides = _label_sides([math.log(value) if logarithmic else value for value in costs], scores)
+    places = [math.log(value) if logarithmic else value for value in costs]
+    sides = _label_sides(places, scores, [row["title"] for row in known])
     for row, x, y, side in zip(known, costs, scores, sides, strict=True):
         chart.add_scatter(
             x=[x],
             y=[y],
             error_y=_error(row, metric),
             mode="markers+text",
-            text=[row["title"]],
+            text=[plain(row["title"])],
             textposition=side,
             cliponaxis=False,
             marker={"color": row["color"], "size": 12, "line": {"color": OUTLINE, "width": 1}},
-            hovertemplate=f"<b>{row['title']}</b><br>{_texts(row, metric)}<br>{name}: {x:.3g}<extra></extra>",
-            name=row["title"],
+            hovertemplate=f"<b>{plain(row['title'])}</b><br>{_texts(row, metric)}<br>{name}: {x:.3g}<extra></extra>",
+            name=plain(row["title"]),
             uid=f"cost:{row['label']}",
         )
     if logarithmic:
@@ -157,29 +159,41 @@ def cost_scatter(
     return chart
 
 
-def _label_sides(x: Sequence[float], y: Sequence[float]) -> list[str]:
-    """Choose for every point the side of its label that has most room, on a plot of about 700 x 320 px."""
-    wide, high = 620 / ((max(x) - min(x)) or 1.0), 260 / ((max(y) - min(y)) or 1.0)
+def _label_sides(x: Sequence[float], y: Sequence[float], labels: Sequence[str]) -> list[str]:
+    """Choose for every point the side of its label that has most room and does not leave the plot.
+
+    Reckoned for a plot of 360 x 260 px, as in a window of 800 px: a wider one only has more room.
+    """
+    width, edge = 360, 20
+    wide, high = width / ((max(x) - min(x)) or 1.0), 260 / ((max(y) - min(y)) or 1.0)
     points = [((a - min(x)) * wide, (b - min(y)) * high) for a, b in zip(x, y, strict=True)]
-    # Centre of a label of about 90 px from its point, by side; the first is taken where room is equal.
-    offsets = {"middle right": (56, 0), "middle left": (-56, 0), "top center": (0, 16), "bottom center": (0, -16)}
-    taken: list[tuple[float, float]] = []
-    sides = []
+    sides: list[str] = []
+    taken: list[tuple[float, float, float]] = []  # centre and width of the labels so far
     for place, (px, py) in enumerate(points):
-        others = [*points[:place], *points[place + 1 :], *taken]
+        size = 7.0 * len(labels[place])
+        # Centre of the label by side; the first is taken where room is equal.
+        centres = {
+            "middle right": (px + 10 + size / 2, py),
+            "middle left": (px - 10 - size / 2, py),
+            "top center": (px, py + 16),
+            "bottom center": (px, py - 16),
+        }
+        others = [*((ox, oy, 12.0) for ox, oy in points[:place] + points[place + 1 :]), *taken]
 
         def room(
-            side: str, px: float = px, py: float = py, others: list[tuple[float, float]] = others
+            side: str,
+            centres: dict[str, tuple[float, float]] = centres,
+            size: float = size,
+            others: list[tuple[float, float, float]] = others,
         ) -> tuple[bool, float]:
-            cx, cy = px + offsets[side][0], py + offsets[side][1]
-            inside = -40 <= cx <= 620 + 10
-            # A label is six times as wide as high: nearness counts by that measure.
-            nearest = min((max(abs(cx - ox) / 6, abs(cy - oy)) for ox, oy in others), default=99.0)
-            return inside, min(nearest, 18.0)
+            cx, cy = centres[side]
+            inside = cx - size / 2 >= -edge and cx + size / 2 <= width + edge
+            gaps = [max(abs(cx - ox) - (size + other) / 2, abs(cy - oy) - 14) for ox, oy, other in others]
+            return inside, min([*gaps, 8.0])
 
-        side = max(offsets, key=room)
+        side = max(centres, key=room)
         sides.append(side)
-        taken.append((px + offsets[side][0], py + offsets[side][1]))
+        taken.append((*centres[side], size))
     return sides
 
 
@@ -196,13 +210,14 @@ def cost_bars(
         return empty_figure("No network is chosen.", kind=f"parts-{quantity}", title=title)
     chart = figure(f"parts-{quantity}", title=title, height=110 + 40 * len(parts), x_title=name)
     networks = list(parts)[::-1]
+    names = [plain(network) for network in networks]
     most = factor * max(sum(network.values()) for network in parts.values())
     for part, color in (("encoder", ACCENT), ("decoder", CONTRAST), ("head", INK)):
         values = [factor * float(parts[network].get(part, 0.0)) for network in networks]
         wholes = [factor * sum(parts[network].values()) or 1.0 for network in networks]
         chart.add_bar(
             x=values,
-            y=networks,
+            y=names,
             orientation="h",
             marker={"color": color, "line": {"color": GRID, "width": 1}},
             text=[f"{value:.3g}" if value > 0.08 * most else "" for value in values],
@@ -215,6 +230,7 @@ def cost_bars(
             name=part.capitalize(),
             uid=f"part:{part}",
         )
+    chart.update_yaxes(type="category")
     chart.update_layout(barmode="stack", bargap=0.4, legend_traceorder="normal")
     show_legend(chart, 3)
     return chart

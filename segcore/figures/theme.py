@@ -68,6 +68,7 @@ def figure(
             "xaxis": {**axis, "title": {"text": x_title or "", "standoff": 8, "font": {"size": 13}}},
             "yaxis": {**axis, "title": {"text": y_title or "", "standoff": 8, "font": {"size": 13}}},
             "showlegend": False,
+            "modebar": {"bgcolor": TRANSPARENT},  # on touch screens it is always in sight
         }
     )
 
@@ -110,6 +111,11 @@ def mark(contender: Contender) -> tuple[str, Dash]:
         family = [other.name for other in catalog.BACKBONES.values() if other.family == backbone.family]
         place = family.index(backbone.name)
     return SYMBOLS[place % len(SYMBOLS)], "dot" if contender.weights == "none" else "solid"
+
+
+def plain(text: str) -> str:
+    """Return a name so that plotly draws it letter by letter: a class may be called "<b>" or "%{x}"."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("%{", "%&#123;")
 
 
 def css(color: Iterable[int]) -> str:

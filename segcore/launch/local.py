@@ -20,13 +20,11 @@ from filelock import FileLock, Timeout
 from segcore.errors import LaunchError, WorkspaceError
 from segcore.files import tail
 from segcore.runs import Run
-from segcore.status import RunState
+from segcore.status import OTHER_WORKER, RunState
 from segcore.store import RunStore, queue_lock
 from segcore.workspace import HOME_VARIABLE, Workspace
 
 POLL_SECONDS = 0.25
-OTHER_WORKER = 3
-"""Exit code of a worker that found another one at its run."""
 START_SECONDS = 20.0
 
 

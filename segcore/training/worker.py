@@ -27,12 +27,11 @@ from segcore.data.store import DatasetStore
 from segcore.errors import DatasetError, SegcoreError, TrainingError
 from segcore.evaluation.metrics import majority_baseline
 from segcore.files import atomic_path
-from segcore.launch.local import OTHER_WORKER
 from segcore.models.build import Segmenter, build
 from segcore.models.weights import default_directories
 from segcore.records import StepRecord
 from segcore.runs import Evaluation, Run
-from segcore.status import RunState, process_identity
+from segcore.status import OTHER_WORKER, RunState, process_identity
 from segcore.training.checkpoint import load_state, save_state, save_weights
 from segcore.training.device import best_device
 from segcore.training.loop import EpochResult, TrainingState, fit

@@ -13,8 +13,8 @@ from segcore.figures.results import COST_TITLES
 from segcore.runs import Study
 from segcore.status import RunState
 from segcore.text import duration, percent
+from segcore.ui import live_chart
 from segcore.ui.components import STATES, escape, swatch
-from segcore.ui.live_chart import CONFIG as CHART
 from segcore.ui.state import Key
 from segcore.ui.tables import csv_text
 
@@ -66,10 +66,9 @@ def _doubt(done: Sequence[ResultRow]) -> str:
 
 def draw_results(study: Study, rows: Sequence[ResultRow]) -> None:
     """Draw the final result as a picture, as a table with its costs, and against one cost."""
-    st.plotly_chart(
+    live_chart.draw(
         figures.result_bars(rows),
         key=f"charts.results:{study.name}",
-        config=CHART,
         alt="Validation mIoU of every backbone",
     )
     if all(row["n"] < 2 for row in rows):
@@ -101,10 +100,11 @@ def draw_results(study: Study, rows: Sequence[ResultRow]) -> None:
         required=True,
         persist_state="session",
     )
-    st.plotly_chart(
-        figures.cost_scatter(rows, cost or "latency_ms"),
-        key=f"charts.against_cost:{study.name}:{cost}",
-        config=CHART,
+    chart = figures.cost_scatter(rows, cost or "latency_ms")
+    live_chart.draw(
+        chart,
+        # A zoom means nothing any more when the axis becomes logarithmic.
+        key=f"charts.against_cost:{study.name}:{cost}:{chart.layout.xaxis.type}",
         alt="Validation mIoU against cost, up and to the left is better",
     )
     st.caption("Up and to the left is better: a higher score for less.")

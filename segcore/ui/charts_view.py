@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
 import streamlit as st
 
 from segcore import figures
 from segcore.evaluation import comparison
 from segcore.evaluation.comparison import Contender
-from segcore.evaluation.metrics import scores
 from segcore.models import catalog
 from segcore.runs import Run, Study
 from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.text import percent, plural
-from segcore.ui import live_chart
-from segcore.ui.charts_results import CHART, answer, draw_results
-from segcore.ui.components import errors_shown, escape, state_markdown
+from segcore.ui import charts_classes, live_chart, readers
+from segcore.ui.charts_results import answer, draw_results
+from segcore.ui.components import errors_shown, escape, name_unreadable, state_markdown
 from segcore.ui.state import Key
 
 FIELDS = {
@@ -63,7 +61,10 @@ def draw(store: RunStore, name: str) -> None:
     """Draw all that changes while the study trains."""
     with errors_shown():
         study = store.study(name)
-        runs = study.runs()
+        runs, unreadable = readers.sound(study.runs())
+        counts, damaged = charts_classes.run_counts(runs)
+        runs = [run for run in runs if run not in damaged]
+        name_unreadable([*unreadable, *damaged.values()])
         found = comparison.contenders(worth_drawing(store, runs))
         rows = comparison.result_table(runs)
         majority = comparison.majority_of(runs)
@@ -73,7 +74,7 @@ def draw(store: RunStore, name: str) -> None:
             draw_results(study, rows)
         _draw_curves(study, found, majority)
         _draw_families(study, found, majority)
-        _draw_classes(study, found)
+        charts_classes.draw(study, found, counts)
         live_chart.watch()
 
 
@@ -152,34 +153,3 @@ def _draw_families(study: Study, found: Sequence[Contender], majority: float | N
             key=f"charts.family.{field}:{study.name}:{name}",
             alt=f"{title} of the backbones of one family by epoch",
         )
-
-
-def _draw_classes(study: Study, found: Sequence[Contender]) -> None:
-    st.subheader("Which classes they find", anchor=False)
-    table = {c.title: iou for c in found if (iou := class_iou(c)) is not None}
-    if not table:
-        st.caption("Shown as soon as a run has finished.")
-        return
-    st.plotly_chart(
-        figures.class_iou_bars(study.dataset.trained_classes, table, colors={c.title: c.color for c in found}),
-        key=f"charts.classes:{study.name}",
-        config=CHART,
-        alt="IoU of every class",
-    )
-    st.caption("IoU of each class on all validation images, at the best epoch, averaged over finished runs.")
-
-
-def class_iou(contender: Contender) -> list[float] | None:
-    """Return the IoU of each class, mean over the contender's finished runs (NaN where no run has one), or None."""
-    per_run = []
-    for run in contender.runs:
-        evaluation = run.evaluation() if run.state is RunState.FINISHED else None
-        if evaluation is not None:
-            per_run.append(scores(evaluation.counts).iou)
-    if not per_run:
-        return None
-    stacked = np.stack(per_run)
-    known = ~np.isnan(stacked)
-    total = np.where(known, stacked, 0.0).sum(axis=0)
-    count = known.sum(axis=0)
-    return [float(t / n) if n else float("nan") for t, n in zip(total, count, strict=True)]

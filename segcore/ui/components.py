@@ -6,7 +6,7 @@ import base64
 import io
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
@@ -18,7 +18,7 @@ from segcore.errors import SegcoreError
 from segcore.progress import Progress
 from segcore.status import RunState, Status
 from segcore.text import duration, plural
-from segcore.ui.state import Key
+from segcore.ui.state import Key, Param
 
 STATES: dict[RunState, tuple[str, str, str]] = {
     RunState.QUEUED: ("waiting", ":material/schedule:", "gray"),
@@ -32,6 +32,9 @@ STATES: dict[RunState, tuple[str, str, str]] = {
 
 LIVE_SECONDS = 2.0
 """How often what is live is read again."""
+
+IDLE_SECONDS = 10.0
+"""How often it is looked whether something was launched elsewhere."""
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])")
 
@@ -106,6 +109,13 @@ def empty_state(title: str, text: str, *, icon: str = ":material/inbox:") -> Any
     return box
 
 
+def say_if_gone(param: Param, what: str, options: Collection[str]) -> None:
+    """Say when the URL names what is not there; to be called before `choose`, which chooses another."""
+    wanted = st.query_params.get(param)
+    if wanted and wanted not in options:
+        st.info(f"{what} {escape(wanted)} is not there (any more).", icon=":material/link_off:")
+
+
 def show_error(error: SegcoreError, *, hint: str = "") -> None:
     """Show an error's message; it says itself what to do next."""
     st.error(escape(error) + (f"  \n{escape(hint)}" if hint else ""), icon=":material/error:")
@@ -114,7 +124,20 @@ def show_error(error: SegcoreError, *, hint: str = "") -> None:
 def field_error(error: SegcoreError | None, *fields: str) -> None:
     """Show `error` here if it belongs to one of `fields`; call it just below the field's widget."""
     if error is not None and error.field is not None and error.field.split(".")[0] in fields:
-        show_error(error)
+        st.error(escape(beside_field(error)), icon=":material/error:")
+
+
+def beside_field(error: SegcoreError) -> str:
+    """Return the message without the name that the field has in code: for where it stands beside the field."""
+    return str(error).removeprefix(f"{error.field}: ")
+
+
+def name_unreadable(unreadable: Sequence[SegcoreError], what: str = "run") -> None:
+    """Name what had to be left out because its files are damaged, each with what is wrong with it."""
+    if unreadable:
+        title = f"{plural(len(unreadable), what, 'studies' if what == 'study' else None)} could not be read"
+        lines = "  \n".join(escape(error) for error in unreadable)
+        st.warning(f"**{title}:**  \n{lines}", icon=":material/broken_image:")
 
 
 @contextmanager
@@ -126,20 +149,38 @@ def errors_shown() -> Iterator[None]:
         show_error(error)
 
 
-def live(body: Callable[..., None], *args: Any, active: Callable[[], bool]) -> None:
+def live(
+    body: Callable[..., None],
+    *args: Any,
+    active: Callable[[], bool | Collection[str]],
+    idle_seconds: float | None = None,
+) -> None:
     """Draw `body(*args)` as a fragment that repeats itself as long as `active()`; never inside another one.
 
-    When the activity ends, the whole page is drawn once more, which also ends the timer.
+    When `active()` changes, as when the activity ends, the whole page is drawn once more, which also ends the timer.
+
+    Args:
+        active: whether anything goes on, or the names of what does.
+        idle_seconds: how often to look whether something begins while nothing goes on; None for never.
     """
-    running = active()
+    before = _now(active)
 
     @wraps(body)  # Streamlit tells fragments apart by their names
     def repeated() -> None:
-        body(*args)
-        if running and not active():
+        with errors_shown():
+            body(*args)
+        if (before or idle_seconds) and _now(active) != before:
             st.rerun()
 
-    st.fragment(repeated, run_every=LIVE_SECONDS if running else None)()
+    st.fragment(repeated, run_every=LIVE_SECONDS if before else idle_seconds)()
+
+
+def _now(active: Callable[[], bool | Collection[str]]) -> bool | Collection[str]:
+    """Return `active()`; what cannot be read does not go on, and the body says what is wrong with it."""
+    try:
+        return active()
+    except SegcoreError:
+        return False
 
 
 @contextmanager
@@ -149,9 +190,10 @@ def progress_bar(label: str) -> Iterator[Progress]:
     Streamlit runs the page anew when the button is pressed: the next move of the bar then raises, which
     is how work that takes a `Progress` is cancelled.
     """
-    place = st.container(border=True)
+    whole = st.empty()  # a container cannot be emptied
+    place = whole.container(border=True)
     bar = place.progress(0.0, text=f"{label} …")
-    place.button("Cancel", key=Key.CANCEL.of("work"), icon=":material/close:")
+    place.button("Cancel", key=Key.CANCEL.of(label), icon=":material/close:")
     began = shown = time.monotonic()
 
     def move(done: int, total: int) -> None:
@@ -167,7 +209,7 @@ def progress_bar(label: str) -> Iterator[Progress]:
     try:
         yield move
     finally:
-        place.empty()
+        whole.empty()
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)

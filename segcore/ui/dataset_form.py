@@ -12,8 +12,9 @@ from segcore.data.classes import ClassTable
 from segcore.data.pairing import Pairing, pair_files
 from segcore.data.store import DatasetStore
 from segcore.errors import ConfigError, SegcoreError
+from segcore.files import user_path
 from segcore.text import plural
-from segcore.ui.components import escape, progress_bar, show_error
+from segcore.ui.components import beside_field, escape, progress_bar
 from segcore.ui.state import Key, Param, remember
 
 ALONE, BY_NAME, BY_FOLDER = "Every image by itself", "By file name", "By folder"
@@ -25,16 +26,17 @@ def draw() -> None:
         "The files stay where they are and are only read. Images and masks are paired by file name without "
         "its ending; masks hold either the colours of the class table or its row numbers."
     )
+    _set_values()
     slots = {}
     st.text_input("Name", key=Key.ADD_NAME, max_chars=80, placeholder="my-drone-images", help=_help("name"))
-    slots["name"] = st.container()
+    slots["name"] = st.empty()
     left, right = st.columns(2)
     with left:
         st.text_input("Folder of images", key=Key.ADD_IMAGES, placeholder="/data/drone/images", help=_help("images"))
-        slots["images"] = st.container()
+        slots["images"] = st.empty()
     with right:
         st.text_input("Folder of masks", key=Key.ADD_MASKS, placeholder="/data/drone/masks", help=_help("masks"))
-        slots["masks"] = st.container()
+        slots["masks"] = st.empty()
     left, right = st.columns(2)
     with left:
         st.text_input(
@@ -43,7 +45,7 @@ def draw() -> None:
             placeholder="/data/drone/class_dict_seg.csv",
             help="A file with the columns name, r, g, b: one class a line.",
         )
-        slots["classes"] = st.container()
+        slots["classes"] = st.empty()
     table = _read_table(slots["classes"])
     with right:
         st.multiselect(
@@ -54,10 +56,10 @@ def draw() -> None:
             placeholder="none" if table else "after the class table",
             help="Their pixels count nowhere: neither in training nor in any score.",
         )
-    slots["group_regex"] = _grouping()
+    slots["group_regex"] = _grouping(slots)
     left, right = st.columns(2)
-    left.slider("Validation share (%)", 5, 50, 20, 5, key=Key.ADD_VAL, help=VAL_HELP)
-    right.slider("Test share (%)", 0, 50, 0, 5, key=Key.ADD_TEST, help=TEST_HELP)
+    left.slider("Validation share (%)", 5, 50, step=5, key=Key.ADD_VAL, help=VAL_HELP)
+    right.slider("Test share (%)", 0, 50, step=5, key=Key.ADD_TEST, help=TEST_HELP)
     slots["split"] = st.container()
     if st.button("Add dataset", type="primary", key=Key.ADD, icon=":material/add:"):
         _add(table, slots)
@@ -65,6 +67,29 @@ def draw() -> None:
 
 VAL_HELP = "Images kept out of training, to judge the backbones and to choose the best epoch. Whole scenes go there."
 TEST_HELP = "Images that stay sealed until you open them once, at the very end, to confirm the choice."
+
+
+_ADDED = "dataset.add.done"
+_EMPTY = {
+    Key.ADD_NAME: "",
+    Key.ADD_IMAGES: "",
+    Key.ADD_MASKS: "",
+    Key.ADD_CLASSES: "",
+    Key.ADD_IGNORE: [],
+    Key.ADD_GROUPING: ALONE,
+    Key.ADD_REGEX: "",
+    Key.ADD_VAL: 20,
+    Key.ADD_TEST: 0,
+}
+
+
+def _set_values() -> None:
+    """Give the sliders their first values, and every field after a dataset was added."""
+    state = st.session_state
+    if state.pop(_ADDED, False):
+        state.update({key.value: value for key, value in _EMPTY.items()})
+    for key in (Key.ADD_VAL, Key.ADD_TEST):
+        state.setdefault(key, _EMPTY[key])
 
 
 def _help(field: str) -> str:
@@ -75,7 +100,7 @@ def _path(key: Key, field: str, what: str) -> Path:
     text = (st.session_state.get(key) or "").strip().strip("\"'")
     if not text:
         raise ConfigError(f"Say where {what}.", field=field)
-    return Path(text).expanduser()
+    return user_path(text, field)
 
 
 def _read_table(slot: st.delta_generator.DeltaGenerator) -> ClassTable | None:
@@ -86,13 +111,18 @@ def _read_table(slot: st.delta_generator.DeltaGenerator) -> ClassTable | None:
         table = ClassTable.read_csv(_path(Key.ADD_CLASSES, "classes", "the class table is"))
     except SegcoreError as error:
         with slot:
-            show_error(error)
+            _show(error)
         return None
     slot.caption(plural(len(table.classes), "class", "classes"))
     return table
 
 
-def _grouping() -> st.delta_generator.DeltaGenerator:
+def _show(error: SegcoreError) -> None:
+    """Show an error beside its field."""
+    st.error(escape(beside_field(error)), icon=":material/error:")
+
+
+def _grouping(slots: dict[str, st.delta_generator.DeltaGenerator]) -> st.delta_generator.DeltaGenerator:
     """Draw how scenes are told, with the groups this makes; return where errors about it belong."""
     st.radio(
         "Which images show the same scene",
@@ -112,8 +142,12 @@ def _grouping() -> st.delta_generator.DeltaGenerator:
         )
     slot = st.container()
     if st.session_state.get(Key.ADD_IMAGES) and st.session_state.get(Key.ADD_MASKS):
-        with slot:
-            _preview_groups()
+        try:
+            with slot:
+                _preview_groups()
+        except SegcoreError as error:
+            with slots.get(error.field or "", slot):
+                _show(error)
     return slot
 
 
@@ -125,16 +159,12 @@ def _regex() -> str | None:
 
 def _preview_groups() -> None:
     """Say how many pairs there are and which groups they make."""
-    try:
-        pairing = _pairs(
-            str(_path(Key.ADD_IMAGES, "images", "the images are")),
-            str(_path(Key.ADD_MASKS, "masks", "the masks are")),
-            _regex(),
-            st.session_state[Key.ADD_GROUPING] == BY_FOLDER,
-        )
-    except SegcoreError as error:
-        show_error(error)
-        return
+    pairing = _pairs(
+        str(_path(Key.ADD_IMAGES, "images", "the images are")),
+        str(_path(Key.ADD_MASKS, "masks", "the masks are")),
+        _regex(),
+        st.session_state[Key.ADD_GROUPING] == BY_FOLDER,
+    )
     groups = Counter(pair.group for pair in pairing.pairs)
     lone = len(pairing.images_without_mask) + len(pairing.masks_without_image)
     st.caption(
@@ -188,8 +218,9 @@ def _add(table: ClassTable | None, slots: dict[str, st.delta_generator.DeltaGene
     except SegcoreError as error:
         field = error.field.split(".")[0] if error.field else ""
         with slots.get(field, slots["split"]):
-            show_error(error)
+            _show(error)
         return
+    st.session_state[_ADDED] = True
     remember(Param.DATASET, name)
     st.toast(f"Dataset {escape(name)} is ready", icon=":material/check:")
     st.rerun()

@@ -10,11 +10,13 @@ import numpy as np
 import streamlit as st
 
 from segcore import figures
+from segcore.config import IGNORE_INDEX
 from segcore.data.classes import palette
 from segcore.data.store import Dataset, DatasetStore
 from segcore.errors import SegcoreError
+from segcore.files import tree_size
 from segcore.text import percent, plural
-from segcore.ui import readers
+from segcore.ui import legend, readers
 from segcore.ui.components import confirm, errors_shown, escape, progress_bar, show_error, size, swatch
 from segcore.ui.state import Key, Param, choose, remember
 
@@ -91,6 +93,10 @@ def browse(dataset: Dataset) -> None:
         width="stretch",
         alt=f"Image {name} under its mask",
     )
+    if (labels != IGNORE_INDEX).any():
+        legend.draw(dataset.table.trained, None, labels)
+    else:
+        st.caption("Nothing in this image is labelled with a class that is learnt.")
 
 
 def remember_image(name: str) -> None:
@@ -165,10 +171,7 @@ def _parts(dataset: Dataset) -> dict[str, tuple[str, ...]]:
 def split(dataset: Dataset) -> None:
     """Draw who learns from what, and the controls that divide the images anew."""
     st.subheader("Split", anchor=False)
-    st.markdown(
-        "Backbones learn from the training images and are compared on the validation images. "
-        "All images of one scene stay on one side."
-    )
+    st.markdown("Backbones learn from the training images and are compared on the validation images.")
     rows = [
         {
             "part": PARTS[part],
@@ -179,6 +182,9 @@ def split(dataset: Dataset) -> None:
         for part, names in _parts(dataset).items()
     ]
     st.dataframe(rows, hide_index=True, key="dataset.split.table", width="content")
+    warning = dataset.split_warning()
+    if warning:
+        st.warning(escape(warning), icon=":material/warning:")
     with st.expander("Divide the images anew"):
         st.caption("Studies that were launched before keep the split they have; new ones take the new split.")
         left, middle, right = st.columns(3)
@@ -245,7 +251,7 @@ def files(store: DatasetStore, dataset: Dataset) -> None:
     """Draw where the files are, what the prepared copies occupy, and removing the dataset from here."""
     with st.expander("Files", icon=":material/folder:"):
         st.markdown(f"Images: {escape(dataset.config.images)}  \nMasks: {escape(dataset.config.masks)}")
-        occupied = readers.folder_size(dataset.prepared_directory)
+        occupied = tree_size(dataset.prepared_directory)
         if occupied:
             st.caption(f"Prepared copies at the training sizes: {size(occupied)}. They are rebuilt when missing.")
         else:

@@ -1,4 +1,8 @@
-"""The choice of backbones in the launch form: by family, the original six, or any name of timm."""
+"""The choice of backbones in the launch form: by family, the original six, or any name of timm.
+
+The choice stands under a key of its own and the pills follow it: they are in a popover, and of widgets that it has
+not mounted the browser sends what it last knew, or nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,10 @@ from segcore.ui.state import Key
 FIRST_CHOICE = ("resnet18", "efficientnet_b0")
 """Chosen when the form is first drawn: small, well known and of different families."""
 
+_CHOSEN = "launch.backbones.chosen"
+_VERSION = "launch.backbones.version"
+"""Part of the pills' keys: raised when a button chooses, as the browser would hold on to the old pills."""
+
 
 def families() -> dict[str, list[str]]:
     """Family -> its backbones in the catalog, small to large."""
@@ -27,15 +35,17 @@ def families() -> dict[str, list[str]]:
 
 def choose(names: tuple[str, ...]) -> None:
     """Choose exactly these backbones, none typed; to be called before the widgets are drawn."""
-    st.session_state[Key.LAUNCH_OTHER] = ""
-    for family, members in families().items():
-        st.session_state[Key.LAUNCH_BACKBONES.of(family)] = [name for name in members if name in names]
+    state = st.session_state
+    state[Key.LAUNCH_OTHER] = ""
+    state[_CHOSEN] = names
+    state[_VERSION] = state.get(_VERSION, 0) + 1
 
 
 def chosen() -> tuple[str, ...]:
     """Return the names chosen: the pressed ones, family by family, then those typed."""
     state = st.session_state
-    pressed = [name for family in families() for name in state.get(Key.LAUNCH_BACKBONES.of(family)) or ()]
+    held = state.get(_CHOSEN, ())
+    pressed = [name for members in families().values() for name in members if name in held]
     typed = [name for name in re.split(r"[\s,;]+", state.get(Key.LAUNCH_OTHER) or "") if name]
     return tuple(dict.fromkeys([*pressed, *typed]))
 
@@ -47,12 +57,16 @@ def draw(error: SegcoreError | None) -> None:
     label = plural(len(names), "backbone") + " chosen" if names else "Choose backbones"
     with st.popover(label, icon=":material/account_tree:", width="stretch"):
         for family, members in families().items():
+            key = pills_key(family)
             st.pills(
                 catalog.FAMILIES[family].title,
                 members,
                 selection_mode="multi",
+                default=[name for name in members if name in names],
                 format_func=_backbone_label,
-                key=Key.LAUNCH_BACKBONES.of(family),
+                key=key,
+                on_change=_press,
+                args=(key, members),
             )
     with st.container(horizontal=True, gap="small"):
         st.button(
@@ -74,6 +88,17 @@ def draw(error: SegcoreError | None) -> None:
         "decoder is checked when you press Launch.",
     )
     field_error(error, "encoders")
+
+
+def pills_key(family: str) -> str:
+    """Return the key of the pills of one family, as they are now."""
+    return Key.LAUNCH_BACKBONES.of(f"{family}:{st.session_state.get(_VERSION, 0)}")
+
+
+def _press(key: str, members: list[str]) -> None:
+    """Take over what was pressed in the pills of one family."""
+    others = [name for name in st.session_state.get(_CHOSEN, ()) if name not in members]
+    st.session_state[_CHOSEN] = (*others, *(st.session_state.get(key) or ()))
 
 
 def _backbone_label(name: str) -> str:

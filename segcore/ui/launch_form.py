@@ -6,6 +6,7 @@ about, for as long as the form stays as it was when it arose.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +18,13 @@ from segcore.errors import ConfigError, SegcoreError
 from segcore.launch import plan
 from segcore.launch.estimate import estimate
 from segcore.models import catalog
+from segcore.progress import Progress, once_needed
 from segcore.runs import Run
 from segcore.store import RunStore
 from segcore.text import duration, plural
 from segcore.ui import launch_backbones, launch_recipe, readers
-from segcore.ui.components import errors_shown, escape, field_error
-from segcore.ui.state import Key, Param, remember, remembered
+from segcore.ui.components import errors_shown, escape, field_error, progress_bar
+from segcore.ui.state import Key, Param, remember, upcoming
 from segcore.workspace import Workspace
 
 PRETRAINED, SCRATCH = "Pretrained", "From scratch"
@@ -125,9 +127,12 @@ def _set_defaults(datasets: list[str]) -> None:
         state[Key.LAUNCH_RECIPE] = "default"
         launch_recipe.apply()
         launch_backbones.choose(launch_backbones.FIRST_CHOICE)
-    if state.get(Key.LAUNCH_DATASET) not in datasets:
-        wanted = remembered(Param.DATASET)
-        state[Key.LAUNCH_DATASET] = wanted if wanted in datasets else next(iter(datasets), None)
+    wanted = upcoming(Param.DATASET)
+    if wanted in datasets and wanted != state.get(_FOLLOWED):
+        # Added or chosen on the Dataset page; or in this form, which remembers its choice there.
+        state[Key.LAUNCH_DATASET] = state[_FOLLOWED] = wanted
+    elif state.get(Key.LAUNCH_DATASET) not in datasets:
+        state[Key.LAUNCH_DATASET] = next(iter(datasets), None)
     suggested = readers.free_study_name(state[Key.LAUNCH_DATASET] or "study")
     if state.get(Key.LAUNCH_NAME, "") in ("", state.get(_SUGGESTED)):
         state[Key.LAUNCH_NAME] = suggested
@@ -135,6 +140,7 @@ def _set_defaults(datasets: list[str]) -> None:
 
 
 _SUGGESTED = "launch.suggested"
+_FOLLOWED = "launch.followed"
 
 
 def _remember_dataset() -> None:
@@ -206,13 +212,18 @@ def _current_error() -> SegcoreError | None:
     return failure.error if failure is not None and failure.values == _values() else None
 
 
+def recheck_bar() -> AbstractContextManager[Progress]:
+    """The bar of a launch whose dataset has changed and is checked first."""
+    return progress_bar("The dataset's files have changed; checking them")
+
+
 def _launch() -> list[Run]:
     """Launch what the form asks for; on an error keep it and draw the form again with it."""
     st.session_state.pop(Key.LAUNCH_ERROR, None)
     try:
         config = study_config()
-        with st.spinner("Looking for the weights and queueing the runs …"):
-            runs = plan.launch_study(config, Workspace())
+        with st.spinner("Looking for the weights and queueing the runs …"), once_needed(recheck_bar) as progress:
+            runs = plan.launch_study(config, Workspace(), progress=progress)
         if not runs:
             raise ConfigError(
                 f"Study {config.name} has all these runs already. Ask for more seeds or other backbones, or "

@@ -21,19 +21,25 @@ _SCRIPT = """
 export default function ({ parentElement, setStateValue }) {
   const views = (parentElement.segcoreViews ??= {});
   const report = (plot) => {
-    const range = (axis) => (axis && axis.autorange === false ? axis.range : null);
+    const { live: key, ...fixed } = plot.layout.meta;
+    const range = (name) => {
+      const axis = plot.layout[name + "axis"];
+      // A range that the chart came with is no zoom.
+      const zoomed = axis && axis.autorange === false && JSON.stringify(axis.range) !== JSON.stringify(fixed[name]);
+      return zoomed ? axis.range : null;
+    };
     const off = plot.data.filter((trace) => trace.visible === "legendonly");
     const hidden = off.map((trace) => trace.legendgroup || trace.name);
-    const view = { x: range(plot.layout.xaxis), y: range(plot.layout.yaxis), hidden };
+    const view = { x: range("x"), y: range("y"), hidden };
     const blank = !view.x && !view.y && !hidden.length;
-    const before = views[plot.layout.meta];
+    const before = views[key];
     if (JSON.stringify(view) === JSON.stringify(before) || (blank && !before)) return;
-    views[plot.layout.meta] = view;
+    views[key] = view;
     setStateValue("views", { ...views });
   };
   const watch = () => {
     for (const plot of document.querySelectorAll(".js-plotly-plot")) {
-      if (plot.segcoreWatched || !plot.on || !plot.layout || typeof plot.layout.meta !== "string") continue;
+      if (plot.segcoreWatched || !plot.on || !plot.layout || !plot.layout.meta?.live) continue;
       plot.segcoreWatched = true;
       report(plot);
       plot.on("plotly_relayout", () => report(plot));
@@ -52,7 +58,7 @@ def draw(chart: go.Figure, key: str, *, alt: str) -> None:
     """Draw a chart whose zoom and hidden lines outlive changes of its data.
 
     Args:
-        chart: its axes have no fixed range; a trace is known by its legend group, else its name.
+        chart: a trace is known by its legend group, else its name. An axis with a fixed range has it until zoomed.
         key: the same as long as it is the same chart to whoever looks at it.
         alt: what it shows, for screen readers.
     """
@@ -62,9 +68,14 @@ def draw(chart: go.Figure, key: str, *, alt: str) -> None:
     # What is on screen already stays exactly as it was sent: another word would draw it anew for nothing.
     view = before[1] if before and before[0] == content else st.session_state.get(_VIEWS, {}).get(key)
     sent[key] = (content, view)
+    fixed = {name: _fixed(axis) for name, axis in (("x", chart.layout.xaxis), ("y", chart.layout.yaxis))}
     apply_view(chart, view)
-    chart.update_layout(meta=key)
+    chart.update_layout(meta={"live": key, **fixed})
     st.plotly_chart(chart, key=key, config=CONFIG, alt=alt)
+
+
+def _fixed(axis: Any) -> list[float] | None:
+    return None if axis.range is None else list(axis.range)
 
 
 def watch() -> None:

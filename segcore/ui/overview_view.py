@@ -9,13 +9,15 @@ from segcore.errors import SegcoreError
 from segcore.launch.demo import demo_study
 from segcore.launch.plan import launch_study
 from segcore.models import catalog
+from segcore.progress import once_needed
 from segcore.runs import Study
 from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.text import percent, plural
 from segcore.ui import readers
 from segcore.ui.components import ago, errors_shown, escape, progress_bar, progress_share
-from segcore.ui.state import Key, Param
+from segcore.ui.launch_form import recheck_bar
+from segcore.ui.state import Key, Param, remember
 
 STUDIES_SHOWN = 8
 
@@ -69,8 +71,9 @@ def demo() -> None:
             if demo_study().dataset not in readers.dataset_names():
                 with progress_bar("Making the demo dataset") as progress:
                     store.demo(progress)
-            with st.spinner("Queueing the runs …"):
-                launch_study(demo_study())  # queues nothing that is there already
+                remember(Param.DATASET, demo_study().dataset)
+            with st.spinner("Queueing the runs …"), once_needed(recheck_bar) as progress:
+                launch_study(demo_study(), progress=progress)  # queues nothing that is there already
             st.switch_page("pages/training.py", query_params={Param.STUDY.value: demo_study().name})
 
 

@@ -13,10 +13,11 @@ from segcore.data.store import Dataset, DatasetStore
 from segcore.errors import DatasetError, NotFoundError, WorkspaceError
 from segcore.models import catalog
 from segcore.runs import Run, Study
+from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.text import percent, plural
 from segcore.ui import readers
-from segcore.ui.components import escape
+from segcore.ui.components import STATES, escape, say_if_gone
 from segcore.ui.state import Key, Param, choose, remember, remembered
 from segcore.ui.uploads import MAX_MEGABYTES, SUFFIXES, read_upload
 
@@ -44,18 +45,20 @@ def run_title(run: Run) -> str:
     """Return a run as a person tells it from others: backbone, seed, its score and, unless finished, its state."""
     row = run.summary()
     start = "" if row["weights"] == "pretrained" else " from scratch"
-    state = "" if row["state"] == "finished" else f", {row['state']}"
+    state = "" if row["state"] == RunState.FINISHED else f", {STATES[RunState(row['state'])][0]}"
     return f"{catalog.title(row['encoder'])}{start} · seed {row['seed']} · mIoU {percent(row['val_miou'])}{state}"
 
 
 def choose_run(store: RunStore) -> Run | None:
     """Let the visitor choose a study and one of its runs that has weights; None where no run has any."""
     runs = {study.name: usable(study) for study in store.studies()}
+    names = list(runs)
     runs = {name: found for name, found in runs.items() if found}
     if not runs:
         return None
     wanted = remembered(Param.RUN)
     left, right = st.columns([2, 3])
+    say_if_gone(Param.STUDY, "Study", names)
     with left:
         study = choose(Param.STUDY, "Study", list(runs))
     assert study is not None
@@ -71,7 +74,7 @@ def choose_run(store: RunStore) -> Run | None:
             format_func=lambda run: titles.get(run, run),
             help="The weights after the epoch with the best validation mIoU. First chosen: the best of the study.",
         )
-    if wanted and wanted not in found and store.workspace.child(store.study(study).path, wanted).is_dir():
+    if wanted and wanted not in found and wanted in {run.name for run in store.study(study).runs()}:
         st.info(f"Run {escape(wanted)} has no weights to predict with (yet), so another one is shown.")
     assert name is not None
     return found[name]
@@ -95,11 +98,8 @@ def choose_scene(run: Run, workspace_datasets: DatasetStore) -> Scene | None:
     """Let the visitor choose an image of the run's dataset or hand one in; None until there is one."""
     dataset, split = _dataset_of(run, workspace_datasets)
     sources = [VALIDATION, TRAINING, UPLOAD] if dataset else [UPLOAD]
-    if dataset and Key.PREDICT_SOURCE not in st.session_state and remembered(Param.IMAGE) in split.train:
-        st.session_state[Key.PREDICT_SOURCE] = TRAINING
-    source = st.segmented_control(
-        "Image from", sources, default=sources[0], key=Key.PREDICT_SOURCE, required=True, persist_state="session"
-    )
+    _set_source(sources, split)
+    source = st.segmented_control("Image from", sources, key=Key.PREDICT_SOURCE, required=True, persist_state="session")
     if source == UPLOAD or dataset is None:
         return _uploaded()
     pairs = {pair.name: pair for pair in dataset.pairs}
@@ -116,6 +116,22 @@ def choose_scene(run: Run, workspace_datasets: DatasetStore) -> Scene | None:
     if truth.shape != image.shape[:2]:
         truth = resize_labels(truth, image.shape[1], image.shape[0])
     return Scene(name, image, truth, seen_in_training=source == TRAINING)
+
+
+def _set_source(sources: list[str], split: Split) -> None:
+    """Begin with the validation images, unless the URL names another one.
+
+    What an earlier page showed says nothing: who looked through the training images there wants to see
+    here what the network makes of images it has not learnt from.
+    """
+    state, in_url = st.session_state, st.query_params.get(Param.IMAGE)
+    linked = Key.PREDICT_SOURCE not in state or in_url != state.get(f"seen.{Param.IMAGE}")
+    if linked and TRAINING in sources and in_url in split.train:
+        state[Key.PREDICT_SOURCE] = TRAINING
+    elif linked and VALIDATION in sources and in_url in split.val:
+        state[Key.PREDICT_SOURCE] = VALIDATION
+    elif state.get(Key.PREDICT_SOURCE) not in sources:
+        state[Key.PREDICT_SOURCE] = sources[0]
 
 
 def _dataset_of(run: Run, datasets: DatasetStore) -> tuple[Dataset | None, Split]:

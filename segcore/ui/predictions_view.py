@@ -13,13 +13,11 @@ import streamlit as st
 from PIL import Image
 
 from segcore import figures
-from segcore.config import ClassInfo
 from segcore.errors import NotFoundError
 from segcore.evaluation.metrics import Scores
 from segcore.runs import Run
 from segcore.text import percent
 from segcore.ui import readers
-from segcore.ui.components import swatch
 
 if TYPE_CHECKING:
     from segcore.inference.predictor import Predictor
@@ -55,30 +53,6 @@ def _load(weights: readers.Stamp) -> tuple[Predictor, threading.Lock]:
     from segcore.inference.predictor import Predictor  # imports torch: only once an image is to be predicted
 
     return Predictor.from_run(Path(weights[0]).parent), threading.Lock()
-
-
-def legend_rows(
-    classes: tuple[ClassInfo, ...], labels: np.ndarray, truth: np.ndarray | None, iou: np.ndarray | None
-) -> list[dict[str, str | float]]:
-    """Return the legend, one row a class, the largest first.
-
-    Args:
-        labels: (H, W) predicted labels.
-        truth: (H, W) true labels, 255 counting nowhere, or None.
-        iou: (C,), NaN for a class in neither of both; None without `truth`.
-    """
-    predicted = {entry.label: entry.share for entry in figures.class_legend(classes, labels)}
-    true = {entry.label: entry.share for entry in figures.class_legend(classes, truth)} if truth is not None else None
-    rows: list[dict[str, str | float]] = []
-    for label, info in enumerate(classes):
-        row: dict[str, str | float] = {"Colour": swatch(info.color), "Class": info.name}
-        if true is not None:
-            row["In the mask"] = 100 * true.get(label, 0.0)
-        row["Predicted"] = 100 * predicted.get(label, 0.0)
-        if iou is not None:
-            row["IoU"] = percent(float(iou[label])) if iou[label] == iou[label] else "not in this image"
-        rows.append(row)
-    return sorted(rows, key=lambda row: (float(row.get("In the mask", 0.0)), float(row["Predicted"])), reverse=True)
 
 
 def png(image: np.ndarray) -> bytes:
@@ -118,26 +92,4 @@ def draw_errors(labels: np.ndarray, truth: np.ndarray) -> None:
         caption="Where it is wrong: orange. Blue is right, black was not labelled",
         width="stretch",
         alt="Map of the wrongly predicted pixels",
-    )
-
-
-def draw_legend(
-    classes: tuple[ClassInfo, ...], labels: np.ndarray, truth: np.ndarray | None, iou: np.ndarray | None
-) -> None:
-    """Draw the classes with colour, share of the pixels and, where there is a mask, IoU."""
-    share = st.column_config.NumberColumn(format="%.1f %%", help="Share of the labelled pixels.")
-    st.dataframe(
-        legend_rows(classes, labels, truth, iou),
-        hide_index=True,
-        width="stretch",
-        height="content",
-        column_config={
-            "Colour": st.column_config.ImageColumn(width="small"),
-            "In the mask": share,
-            "Predicted": share,
-            "IoU": st.column_config.TextColumn(
-                help="Intersection over union: the pixels on which mask and prediction agree, as a share of all that "
-                "either of them gives to the class."
-            ),
-        },
     )

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
+
+import numpy as np
 import streamlit as st
 
+from segcore.config import ClassInfo
 from segcore.errors import ImageReadError
+from segcore.figures.theme import css
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.ui import readers
@@ -23,6 +29,7 @@ def draw(run: Run) -> None:
         st.caption(text)
         return
     epoch = _choose_epoch(run, sorted(found))
+    shown: list[np.ndarray] = []
     with st.container(key="previews"):
         for number, path in enumerate(found[epoch]):
             name = path.stem.split("-", 1)[1]
@@ -30,6 +37,7 @@ def draw(run: Run) -> None:
                 predicted = readers.preview(path, run.config)
             except ImageReadError:
                 continue  # being written or just removed
+            shown.append(predicted)
             side = predicted.shape[0]
             known = readers.image_and_truth(run, name, max(side, 256))
             columns = st.columns(3)
@@ -45,6 +53,26 @@ def draw(run: Run) -> None:
                 continue
             columns[0].image(known[0], caption=escape(name), width="stretch", alt=f"Image {name}")
             columns[1].image(known[1], caption="mask (the truth)", width="stretch", alt=f"Mask of {name}")
+            shown.append(known[1])
+        if shown:
+            st.html(legend(run.config.dataset.trained_classes, shown))
+
+
+NOT_LABELLED = (0, 0, 0)
+
+
+def legend(classes: Sequence[ClassInfo], pictures: Sequence[np.ndarray]) -> str:
+    """Return, as HTML, colour and name of the classes that occur in coloured label maps (HWC uint8)."""
+    found = {tuple(color.tolist()) for picture in pictures for color in np.unique(picture.reshape(-1, 3), axis=0)}
+    entries = [(info.color, info.name) for info in classes if info.color in found]
+    if NOT_LABELLED in found and not any(info.color == NOT_LABELLED for info in classes):
+        entries.append((NOT_LABELLED, "not labelled"))
+    return "".join(
+        '<span style="display:inline-block;margin:0 1rem 0.25rem 0;font-size:0.875rem">'
+        f'<span style="display:inline-block;width:0.8em;height:0.8em;margin-right:0.4em;background:{css(color)};'
+        f'border:1px solid rgba(128,128,128,0.75)"></span>{html.escape(name)}</span>'
+        for color, name in entries
+    )
 
 
 def _choose_epoch(run: Run, epochs: list[int]) -> int:

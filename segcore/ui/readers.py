@@ -5,6 +5,7 @@ Records, evaluations and configurations of runs are kept by `segcore.runs` itsel
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -16,9 +17,10 @@ from segcore.config import DatasetConfig, RunConfig
 from segcore.data.classes import ClassTable, palette
 from segcore.data.readers import Reading, image_size, read_image, read_mask, read_square, resize_labels
 from segcore.data.store import DatasetStore
-from segcore.errors import ImageReadError, SegcoreError, WorkspaceError
+from segcore.errors import ImageReadError, NotFoundError, SegcoreError, WorkspaceError
 from segcore.files import describe_os_error
 from segcore.runs import Run
+from segcore.status import Status
 from segcore.store import RunStore
 from segcore.workspace import Workspace
 
@@ -56,9 +58,42 @@ def free_study_name(base: str) -> str:
     return f"{base[:70]}-{number}"
 
 
-def any_active() -> bool:
-    """Whether a run of the workspace trains or waits."""
-    return bool(RunStore().active())
+def active_studies() -> frozenset[str]:
+    """Names of the studies of which a run trains or waits."""
+    return frozenset(run.study_name for run in RunStore().active())
+
+
+def statuses(runs: Iterable[Run]) -> tuple[list[tuple[Run, Status]], list[SegcoreError]]:
+    """Return the runs with their status, and what is wrong with those that cannot be read.
+
+    Runs that were removed meanwhile are in neither list.
+    """
+    found: list[tuple[Run, Status]] = []
+    unreadable: list[SegcoreError] = []
+    for run in runs:
+        try:
+            found.append((run, run.status))
+        except NotFoundError:
+            continue
+        except SegcoreError as error:
+            unreadable.append(error)
+    return found, unreadable
+
+
+def sound(runs: Iterable[Run]) -> tuple[list[Run], list[SegcoreError]]:
+    """Return the runs whose files can be read, and what is wrong with the others: one must not hide all."""
+    rows, unreadable = statuses(runs)
+    found: list[Run] = []
+    for run, _ in rows:
+        try:
+            run.config, run.epochs(), run.cost()  # read for what they raise
+        except NotFoundError:
+            continue
+        except SegcoreError as error:
+            unreadable.append(error)
+        else:
+            found.append(run)
+    return found, unreadable
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -102,18 +137,26 @@ def full_size(path: Path) -> tuple[int, int]:
     return image_size(path)
 
 
-@st.cache_data(max_entries=512, show_spinner=False)
+PREVIEW_SIDE = 384
+"""Longest side of a preview on screen, where it has a third of the page's width."""
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
 def _preview(key: Stamp, colors: tuple[tuple[int, int, int], ...]) -> np.ndarray:
     found = cv2.imread(key[0], cv2.IMREAD_UNCHANGED)
     if found is None or found.ndim != 2:
         raise ImageReadError(f"{key[0]} holds no label map.")
+    scale = min(1.0, PREVIEW_SIDE / max(found.shape))
+    if scale < 1.0:
+        height, width = found.shape
+        found = resize_labels(found, max(1, round(width * scale)), max(1, round(height * scale)))
     lookup = np.zeros((256, 3), dtype=np.uint8)
     lookup[: len(colors)] = np.array(colors, dtype=np.uint8).reshape(-1, 3)
     return figures.colorize(found, lookup)
 
 
 def preview(path: Path, config: RunConfig) -> np.ndarray:
-    """Return a preview in the colours of its dataset: HWC uint8.
+    """Return a preview in the colours of its dataset: HWC uint8, at most `PREVIEW_SIDE` long.
 
     Raises:
         ImageReadError: it is gone or holds no label map.
@@ -139,11 +182,6 @@ def image_and_truth(run: Run, name: str, side: int) -> tuple[np.ndarray, np.ndar
 @st.cache_data(max_entries=64, show_spinner=False)
 def _square(key: Stamp, side: int) -> np.ndarray:
     return read_square(Path(key[0]), side)
-
-
-def folder_size(path: Path) -> int:
-    """Return the bytes of all files under `path`; 0 where it is not there."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else 0
 
 
 def workspace_problem() -> WorkspaceError | None:

@@ -32,7 +32,7 @@ def run() -> None:
         ],
         expanded=True,
     )
-    with st.sidebar:
+    with st.sidebar, components.errors_shown():
         sidebar.draw(page.title)
     token = _inside.set(True)
     try:

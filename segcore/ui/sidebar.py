@@ -11,7 +11,16 @@ from segcore.status import RunState, Status
 from segcore.store import RunStore
 from segcore.text import plural
 from segcore.ui import launch_form, readers
-from segcore.ui.components import errors_shown, escape, live, progress_share, progress_text, show_error
+from segcore.ui.components import (
+    IDLE_SECONDS,
+    errors_shown,
+    escape,
+    live,
+    name_unreadable,
+    progress_share,
+    progress_text,
+    show_error,
+)
 from segcore.ui.state import Key, Param, remember
 
 WAITING_SHOWN = 5
@@ -34,7 +43,8 @@ def draw(page: str) -> None:
     if launched:
         _show_launched(launched, page)
     st.subheader("Running and waiting", anchor=False)
-    live(queue, active=readers.any_active)
+    # Also while nothing runs: a study may be launched in a terminal or another window.
+    live(queue, active=readers.active_studies, idle_seconds=IDLE_SECONDS)
 
 
 def _show_launched(runs: list[Run], page: str) -> None:
@@ -50,7 +60,10 @@ def _show_launched(runs: list[Run], page: str) -> None:
 def queue() -> None:
     """List what trains and what waits, each with a button to stop it."""
     store = RunStore()
-    rows = [row for row in store.statuses(store.active()) if row[1].state.active]
+    name_unreadable(store.unreadable_studies(), "study")
+    rows, unreadable = readers.statuses(store.runs())
+    name_unreadable(unreadable)
+    rows = sorted((row for row in rows if row[1].state.active), key=lambda row: row[1].queued)
     if not rows:
         st.caption("Nothing is training.")
         return

@@ -89,6 +89,8 @@ class Key(StrEnum):
     DELETE = "training.delete"
     DELETE_STUDY = "training.delete_study"
     STOP_STUDY = "training.stop_study"
+    MORE_SEEDS = "training.more_seeds"
+    MORE_SEEDS_LAUNCH = "training.more_seeds.launch"
     TRASH_EMPTY = "training.trash_empty"
 
     # Charts
@@ -96,6 +98,7 @@ class Key(StrEnum):
     CHARTS_SINGLE = "charts.single_runs"
     CHARTS_COST = "charts.cost"
     CHARTS_CSV = "charts.csv"
+    CHARTS_CONFUSION = "charts.confusion"
 
     # Architectures
     NETWORK_BACKBONE = "architectures.backbone"
@@ -127,12 +130,20 @@ def remembered(param: Param) -> str | None:
 
 
 def remember(param: Param, value: str | None) -> None:
-    """Make `value` the choice for `param` on this page (its URL) and on those opened later; None forgets it."""
+    """Make `value` the choice for `param` on this page (its URL) and on those opened later; none forgets it."""
     st.session_state[f"chosen.{param}"] = value
-    if value is None:
+    if not value:
         st.query_params.pop(param, None)
     elif st.query_params.get(param) != value:
         st.query_params[param] = value
+
+
+def upcoming(param: Param) -> str | None:
+    """The choice for `param` that the page is about to draw: for what is drawn before it, as the sidebar is."""
+    in_url = st.query_params.get(param)
+    if in_url and in_url != st.session_state.get(f"seen.{param}"):
+        return in_url
+    return st.session_state.get(f"choose.{param}") or remembered(param)
 
 
 def choose(

@@ -14,12 +14,13 @@ from segcore.runs import Run, Study
 from segcore.status import RunState, Status
 from segcore.store import RunStore
 from segcore.text import duration, percent, plural
-from segcore.ui import live_chart, previews
+from segcore.ui import live_chart, more_seeds, previews, readers
 from segcore.ui.components import (
     STATES,
     confirm,
     errors_shown,
     escape,
+    name_unreadable,
     progress_share,
     progress_text,
     size,
@@ -62,9 +63,13 @@ def any_active(store: RunStore, study: Study) -> bool:
 def draw(store: RunStore, study: str, chosen: str | None) -> None:
     """Draw what is live: the study's runs in a table and the chosen one in detail."""
     with errors_shown():
-        rows = store.statuses(store.study(study).runs())
+        found, unreadable = readers.sound(store.study(study).runs())
+        name_unreadable(unreadable)
+        rows = store.statuses(found)
         _table(rows)
         row = next((row for row in rows if row[0].name == chosen), None)
+        if row is None and any(run.name == chosen for run in store.study(study).runs()):
+            return  # it is named above
         if row is None:
             st.info("This run is not there any more. Choose another one above.", icon=":material/info:")
             return
@@ -88,15 +93,17 @@ def _table(rows: list[tuple[Run, Status]]) -> None:
         height=min(38 + 35 * max(1, len(rows)), 300),
         column_config={
             "progress": st.column_config.ProgressColumn("done", format="%.0f %%", min_value=0, max_value=100),
-            "pixel accuracy": st.column_config.NumberColumn(help=SCORE_HELP, format="%.1f %%"),
-            "mIoU": st.column_config.NumberColumn("mean IoU", help=SCORE_HELP, format="%.1f %%"),
+            "mIoU": st.column_config.NumberColumn("mean IoU, best so far", help=SCORE_HELP, format="%.1f %%"),
+            "pixel accuracy": st.column_config.NumberColumn(
+                "pixel accuracy, same epoch", help=SCORE_HELP, format="%.1f %%"
+            ),
         },
         placeholder="–",
         key="training.table",
     )
 
 
-SCORE_HELP = "On the validation images, after the epoch with the best mean IoU so far."
+SCORE_HELP = "On the validation images, after the epoch with the best mean IoU so far; it need not be the last one."
 
 
 def _table_row(run: Run, status: Status) -> dict[str, Any]:
@@ -107,8 +114,8 @@ def _table_row(run: Run, status: Status) -> dict[str, Any]:
         "state": STATES[status.state][0],
         "progress": 100 * progress_share(status, config.recipe.epochs),
         "epoch": f"{status.epoch} of {config.recipe.epochs}",
-        "pixel accuracy": 100 * best.val_pixel_accuracy if best else None,
         "mIoU": 100 * best.val_miou if best else None,
+        "pixel accuracy": 100 * best.val_pixel_accuracy if best else None,
         "time": duration(status.seconds) if status.seconds else "–",
         "left": duration(status.eta) if status.state is RunState.RUNNING else "",
     }
@@ -130,7 +137,8 @@ def _detail(store: RunStore, run: Run, status: Status) -> None:
         last = records[-1]
         baseline = status.majority_baseline
         st.markdown(
-            f"After epoch {last.epoch}: **{percent(last.val_pixel_accuracy)}** of the validation pixels are right"
+            f"{'Now' if status.state.active else 'At its end'}, after epoch {last.epoch}: "
+            f"**{percent(last.val_pixel_accuracy)}** of the validation pixels are right"
             + (f" (always answering the most frequent class: {percent(baseline)})" if baseline is not None else "")
             + f", mean IoU **{percent(last.val_miou)}**.",
             help="IoU of a class: the pixels where mask and prediction both say it, divided by those where either "
@@ -197,8 +205,11 @@ def _message(status: Status) -> None:
 def manage(store: RunStore, study: Study, chosen: str | None) -> None:
     """Draw what concerns the whole study, and deleting: outside of the live part, which would close a dialog."""
     runs = study.runs()
+    more_seeds.draw(study)
     with st.expander("Stop or delete", icon=":material/delete:"), st.container(horizontal=True):
-        if st.button("Stop all runs of this study", key=Key.STOP_STUDY, icon=":material/stop_circle:"):
+        if any_active(store, study) and st.button(
+            "Stop all runs of this study", key=Key.STOP_STUDY, icon=":material/stop_circle:"
+        ):
             for run in runs:
                 stop(store, run)
             st.rerun()

@@ -223,6 +223,61 @@ def test_study_that_vanishes_while_it_is_drawn_is_a_message(store: RunStore) -> 
     assert "no study" in app.error[0].value
 
 
+@pytest.mark.parametrize("file", ["config.json", "cost.json", "evaluation.npz"])
+def test_damaged_run_is_left_out_and_named(file: str, store: RunStore, open_app: OpenApp) -> None:
+    factories.make_run(store, seed=0)
+    broken = factories.make_run(store, encoder=factories.LITE0)
+    (broken.path / file).write_bytes(b"{")
+    for app in (draw_live(), open_app(PAGE)):
+        assert not app.exception
+        assert not app.error
+        (warning,) = [element.value.replace("\\", "") for element in app.warning]
+        assert "1 run could not be read" in warning
+        assert f"{broken.name}/{file}" in warning
+        assert list(app.dataframe[0].value["Backbone"]) == ["ResNet-18"]
+
+
+def test_class_is_chosen_and_stands_in_the_url(store: RunStore, open_app: OpenApp) -> None:
+    factories.make_study(store)
+    app = open_app(PAGE)
+    assert app.selectbox(key="choose.class").options[0] == "All classes"
+    assert "class" not in app.query_params
+    app.selectbox(key="choose.class").set_value("roof").run()
+    assert not app.exception
+    assert app.query_params["class"] in ("roof", ["roof"])
+    chart = spec(app, "class-IoU")
+    assert sorted(chart["data"][0]["y"]) == ["EfficientNet-Lite0", "ResNet-18"]
+    assert "roof" in chart["layout"]["xaxis"]["title"]["text"]
+    app.selectbox(key="choose.class").set_value("").run()
+    assert "class" not in app.query_params
+    assert spec(app, "classes-IoU")
+    assert spec(open_app(PAGE, **{"class": "grass"}), "class-IoU")
+
+
+def test_confusions_are_of_the_chosen_backbone(store: RunStore) -> None:
+    runs = factories.make_study(store)
+    app = draw_live()
+    app.selectbox(key=Key.CHARTS_CONFUSION).set_value(factories.LITE0).run()
+    assert not app.exception
+    heat = spec(app, "confusion")["data"][0]
+    expected = sum(run.evaluation().counts.sum(0) for run in runs if run.config.encoder == factories.LITE0)  # type: ignore[union-attr]
+    assert heat["customdata"] == expected.tolist()  # type: ignore[attr-defined]
+
+
+def test_charts_of_results_keep_zoom_too(store: RunStore) -> None:
+    factories.make_study(store)
+    app = draw_live()
+    keys = {found["layout"]["uirevision"]: found["layout"]["meta"] for found in specs(app)}
+    assert len({meta["live"] for meta in keys.values()}) == len(keys)
+    assert keys["classes-IoU"]["x"] == [-2, 108]  # a range of its own is no zoom
+    assert keys["results-miou"]["x"] is None
+    app.session_state["live_chart.views"] = {keys["classes-IoU"]["live"]: {"x": [10.0, 60.0], "y": None, "hidden": []}}
+    factories.make_run(store, encoder="vgg16.tv_in1k")
+    grown = spec(app.run(), "classes-IoU")["layout"]
+    assert grown["xaxis"]["range"] == [10.0, 60.0]
+    assert grown["meta"]["x"] == [-2, 108]
+
+
 def test_page_does_not_import_torch(store: RunStore) -> None:
     factories.make_study(store)
     script = (

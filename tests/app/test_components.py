@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from segcore.progress import Progress
+from segcore.progress import Progress, once_needed
 from segcore.ui import components
 from segcore.ui.state import Key
 
@@ -123,3 +126,70 @@ def test_progress_bar_counts_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None
 def work(progress: Progress) -> None:
     progress(1, 2)
     progress(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "idle", "timer", "reruns"),
+    [
+        (True, True, None, components.LIVE_SECONDS, 0),
+        (True, False, None, components.LIVE_SECONDS, 1),
+        (False, True, None, None, 0),
+        (False, True, 10.0, 10.0, 1),
+        ({"a"}, {"a", "b"}, 10.0, components.LIVE_SECONDS, 1),
+        (set(), set(), 10.0, 10.0, 0),
+    ],
+)
+def test_live_part_notices_what_begins_and_ends(
+    monkeypatch: pytest.MonkeyPatch, before: object, after: object, idle: float | None, timer: float | None, reruns: int
+) -> None:
+    seen: list[object] = []
+
+    class Screen:
+        @staticmethod
+        def fragment(body: object, run_every: float | None) -> object:
+            seen.append(run_every)
+            return body
+
+        @staticmethod
+        def rerun() -> None:
+            seen.append("rerun")
+
+    monkeypatch.setattr(components, "st", Screen)
+    answers = iter([before, after])
+    components.live(lambda: None, active=lambda: next(answers), idle_seconds=idle)
+    assert seen == [timer, *["rerun"] * reruns]
+
+
+def _live() -> None:
+    from segcore.errors import WorkspaceError
+    from segcore.ui.components import live
+
+    def broken() -> None:
+        raise WorkspaceError("It cannot be read.")
+
+    live(broken, active=broken)  # type: ignore[arg-type]
+
+
+def test_live_part_that_fails_says_so() -> None:
+    app = AppTest.from_function(_live).run()
+    assert not app.exception
+    assert [error.value for error in app.error] == [r"It cannot be read\."]
+
+
+def test_bar_opens_only_when_there_is_something_to_report() -> None:
+    opened: list[object] = []
+
+    @contextmanager
+    def bar() -> Iterator[Progress]:
+        opened.append("open")
+        yield lambda done, total: opened.append((done, total))
+        opened.append("closed")
+
+    with once_needed(bar) as progress:
+        assert not opened
+        progress(1, 2)
+        progress(2, 2)
+    assert opened == ["open", (1, 2), (2, 2), "closed"]
+    with once_needed(bar):
+        pass
+    assert len(opened) == 4

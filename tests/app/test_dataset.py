@@ -132,3 +132,31 @@ def test_removing_asks_and_leaves_the_sources(open_app: OpenApp, workspace: Work
     assert workspace.trash_size()[0] == 1
     assert len(list((tmp_path / "source" / "images").iterdir())) == 8
     assert "No dataset yet" in texts(app)
+
+
+@pytest.mark.parametrize("path", ["~nosuchuser/x", "x" * 5000, "/tmp/" + "y" * 400])
+@pytest.mark.parametrize("key", [Key.ADD_IMAGES, Key.ADD_MASKS, Key.ADD_CLASSES])
+def test_paths_that_cannot_be_are_errors_on_screen(
+    key: Key, path: str, open_app: OpenApp, tiny_dataset: Callable[..., DatasetConfig]
+) -> None:
+    app = open_app(PAGE)
+    fill(app, tiny_dataset())
+    app.text_input(key=key).set_value(path).run()
+    app.button(key=Key.ADD).click().run()
+    assert not app.exception
+    assert any("cannot be used as a path" in error.value for error in app.main.error)
+
+
+def test_legend_of_the_image_names_its_classes(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:
+    config = factories.write_dataset(tmp_path / "source")
+    mask = Image.new("RGB", (64, 64), factories.CLASSES[2].color)
+    mask.paste(factories.CLASSES[3].color, (0, 0, 64, 16))
+    mask.save(config.masks / "scene00_frame0.png")
+    DatasetStore(workspace).add(config)
+    Image.new("RGB", (64, 64)).save(config.masks / "scene00_frame1.png")  # since then, nothing but the ignored class
+    app = open_app(PAGE, image="scene00_frame0")
+    legend = app.dataframe[0].value
+    assert list(legend["Class"]) == ["grass", "roof"]
+    assert list(legend["In the mask"]) == [75, 25]
+    assert legend["Colour"][0].startswith("data:image/png")
+    assert "Nothing in this image is labelled" in texts(open_app(PAGE, image="scene00_frame1"))

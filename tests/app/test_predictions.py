@@ -18,7 +18,7 @@ from segcore.errors import ImageReadError, SegcoreError
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.ui import predictions_choice, predictions_view, uploads
+from segcore.ui import legend, predictions_choice, predictions_view, uploads
 from segcore.ui.state import Key
 from tests import factories
 from tests.app.conftest import OpenApp, texts
@@ -154,7 +154,7 @@ def test_absent_class_is_said_to_be_absent() -> None:
     classes = factories.CLASSES[1:]
     labels = np.array([[0, 0], [0, 1]], dtype=np.uint8)
     truth = np.array([[0, 0], [1, 255]], dtype=np.uint8)
-    rows = predictions_view.legend_rows(classes, labels, truth, np.array([0.5, 0.0, np.nan]))
+    rows = legend.rows(classes, labels, truth, np.array([0.5, 0.0, np.nan]))
     assert [row["Class"] for row in rows] == ["paved-area", "grass", "roof"]
     assert rows[0]["In the mask"] == pytest.approx(200 / 3)
     assert rows[0]["Predicted"] == pytest.approx(75)
@@ -218,3 +218,12 @@ def test_upload_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(uploads, "MAX_MEGABYTES", 0)
     with pytest.raises(ImageReadError, match="MB"):
         uploads.read_upload(picture(9, 9), "large.png", max_side=100)
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize("name", ["foo bar", "..", "../../etc", "a" * 300, "<b>"])
+def test_odd_run_in_the_url_is_passed_over(name: str, open_app: OpenApp) -> None:
+    app = open_app(PAGE, run=name)
+    assert not app.exception
+    assert not app.error
+    assert captions(app)

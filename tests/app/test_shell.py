@@ -13,6 +13,7 @@ from segcore.config import Recipe, StudyConfig
 from segcore.errors import SegcoreError, WeightsError
 from segcore.launch import plan
 from segcore.models import catalog
+from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
@@ -30,7 +31,7 @@ def launched(monkeypatch: pytest.MonkeyPatch, store: RunStore) -> list[StudyConf
     """Replaces launching by noting what was asked for and queueing made-up runs."""
     asked: list[StudyConfig] = []
 
-    def launch_study(config: StudyConfig, workspace: Workspace | None = None) -> list[Run]:
+    def launch_study(config: StudyConfig, workspace: Workspace | None = None, progress: Progress = silent) -> list[Run]:
         asked.append(config)
         source = factories.fake_dataset(config.dataset)
         return store.create_study(config, source.config, source.fingerprint, source.split)
@@ -152,7 +153,7 @@ def test_error_stands_beside_its_field(
 ) -> None:
     factories.add_dataset(workspace, tmp_path / "source")
 
-    def refuse(*_: object) -> list[Run]:
+    def refuse(*_: object, **__: object) -> list[Run]:
         raise WeightsError("No *weights* here: put them into <folder>.", field=field)
 
     monkeypatch.setattr(plan, "launch_study", refuse)
@@ -239,3 +240,67 @@ def test_a_queue_that_nobody_works_on_says_so_and_goes_on(
     assert any("its process has ended" in warning.value for warning in app.sidebar.warning)
     app.button(key=Key.QUEUE_START).click().run()
     assert [workspace.root for workspace in started] == [store.workspace.root]
+
+
+# What is damaged ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("text", ["{", '{"state": "dancing"}'])
+def test_damaged_run_is_named_and_blanks_no_page(page: str, text: str, store: RunStore, open_app: OpenApp) -> None:
+    factories.make_run(store, seed=0, state=RunState.RUNNING)
+    broken = factories.make_run(store, seed=1, state=RunState.RUNNING)
+    (broken.path / "status.json").write_text(text)
+    app = open_app(f"pages/{page}")
+    assert not app.exception
+    assert app.title
+    (warning,) = [w.value.replace("\\", "") for w in app.sidebar.warning if "could not be read" in w.value]
+    assert broken.name in warning
+    assert app.sidebar.button(key=Key.LAUNCH)
+    assert any("seed 0" in element.value for element in app.sidebar.markdown)  # the sound one is there
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("text", ["[", "{}"])
+def test_damaged_study_is_named_and_blanks_no_page(page: str, text: str, store: RunStore, open_app: OpenApp) -> None:
+    factories.make_run(store, study="sound")
+    broken = factories.make_run(store, study="broken")
+    (broken.path.parent / "study.json").write_text(text)
+    app = open_app(f"pages/{page}")
+    assert not app.exception
+    assert app.title
+    assert any("broken/study.json" in w.value.replace("\\", "") for w in app.sidebar.warning)
+
+
+def test_sidebar_that_fails_leaves_the_page(open_app: OpenApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise SegcoreError("The queue cannot be read.")
+
+    monkeypatch.setattr(sidebar, "queue", broken)
+    monkeypatch.setattr("segcore.ui.readers.active_studies", broken)
+    app = open_app()
+    assert not app.exception
+    assert app.title
+    assert any("queue cannot be read" in error.value for error in app.sidebar.error)
+    monkeypatch.setattr(sidebar, "draw", broken)
+    app = open_app()
+    assert not app.exception
+    assert app.title
+
+
+def test_changed_dataset_is_checked_with_a_bar(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    moved = []
+
+    def launch_study(config: StudyConfig, workspace: Workspace, progress: Progress) -> list[Run]:
+        progress(1, 2)
+        moved.append(progress)
+        raise SegcoreError("enough", field="name")
+
+    monkeypatch.setattr(plan, "launch_study", launch_study)
+    app = open_app()
+    app.button(key=Key.LAUNCH).click().run()
+    assert not app.exception
+    assert len(moved) == 1

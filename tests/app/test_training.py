@@ -6,13 +6,16 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from segcore.launch import local
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
+from segcore.ui import readers
 from segcore.ui.state import Key
 from tests import factories
 from tests.app.conftest import OpenApp, texts
@@ -47,14 +50,14 @@ def test_running_run_shows_progress_and_curves(store: RunStore) -> None:
     assert not app.exception
     assert "epoch 5 of 8" in app.get("progress")[0].proto.text.replace("\\", "")
     assert len(app.get("plotly_chart")) == 2
-    assert "After epoch 4" in texts(app)
+    assert "Now, after epoch 4" in texts(app)
 
 
 def test_new_epochs_appear_without_a_new_page(store: RunStore) -> None:
     run = factories.make_run(store, state=RunState.RUNNING, epochs=8)
     app = draw_live(run)
     run.append_epoch(replace(run.epochs()[-1], epoch=5))
-    assert "After epoch 5" in texts(app.run())
+    assert "Now, after epoch 5" in texts(app.run())
 
 
 @pytest.mark.parametrize("state", list(RunState))
@@ -158,3 +161,28 @@ def test_study_can_be_stopped_and_deleted(open_app: OpenApp, store: RunStore) ->
     app.button(key=Key.CONFIRM).click().run()
     assert not store.studies()
     assert not app.run().exception
+
+
+@pytest.mark.parametrize("file", ["config.json", "cost.json"])
+def test_damaged_run_is_named_beside_the_others(file: str, store: RunStore) -> None:
+    sound = factories.make_run(store, seed=0)
+    broken = factories.make_run(store, seed=1)
+    (broken.path / file).write_text("{")
+    app = draw_live(sound)
+    assert not app.exception
+    assert not app.error
+    assert broken.name in app.warning[0].value.replace("\\", "")
+    assert len(app.dataframe[0].value) == 1
+    assert "At its end, after epoch 5" in texts(app)
+    app = draw_live(broken)
+    assert not app.exception
+    assert not app.info  # it is there, though damaged
+
+
+def test_previews_are_kept_small(store: RunStore) -> None:
+    run = factories.make_run(store)
+    path = run.previews()[5][0]
+    Image.fromarray(np.full((1200, 800), 2, dtype=np.uint8)).save(path)
+    picture = readers.preview(path, run.config)
+    assert picture.shape == (384, 256, 3)
+    assert (picture == factories.CLASSES[3].color).all()

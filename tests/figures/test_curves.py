@@ -184,9 +184,21 @@ def test_steps_are_drawn_with_their_running_mean() -> None:
     assert note(figures.step_curve([]), "empty") == "No training step is recorded yet."
 
 
+def test_few_steps_have_no_mean_and_no_halves() -> None:
+    chart = figures.step_curve([StepRecord(step, 1, 1.0 / step, 1e-3, 20.0) for step in range(1, 5)])
+    assert [line.uid for line in chart.data] == ["steps"]
+    assert not chart.layout.showlegend
+    assert chart.layout.xaxis.dtick == 1
+    many = figures.step_curve([StepRecord(step, 1, 1.0 / step, 1e-3, 20.0) for step in range(10, 400, 10)])
+    assert [line.uid for line in many.data] == ["steps", "smooth"]
+    assert many.layout.xaxis.dtick is None
+
+
 def test_steps_leave_a_gap_where_the_loss_is_no_number() -> None:
     losses = [1.0, math.inf, 3.0]
     chart = figures.step_curve([StepRecord(i, 1, loss, 1e-3, 20.0) for i, loss in enumerate(losses, start=1)])
     assert list(trace(chart, "steps").y) == [1.0, None, 3.0]
-    assert list(trace(chart, "smooth").y) == [2.0, 2.0, 2.0]
+    losses *= 6
+    chart = figures.step_curve([StepRecord(i, 1, loss, 1e-3, 20.0) for i, loss in enumerate(losses, start=1)])
+    assert list(trace(chart, "smooth").y) == pytest.approx([2.0] * 18, abs=0.25)
     assert chart.layout.annotations[0].text == "⚠ Loss is no number from step 2 on"

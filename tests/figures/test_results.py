@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -181,3 +182,62 @@ def test_cost_bars_divide_into_encoder_decoder_and_head() -> None:
     ]
     assert list(chart.data[0].customdata) == pytest.approx([50, 75])
     assert chart.layout.barmode == "stack"
+
+
+ODD = ["1", "10", "<b>bold</b>", '<a href="x">', "a & %{x}"]
+
+
+def odd_figures() -> dict[str, go.Figure]:
+    classes = [ClassInfo(name=name, color=(place, 0, 0)) for place, name in enumerate(ODD)]
+    shares = [0.1, 0.2, 0.3, 0.4, 0.5]
+    colors = dict.fromkeys(ODD, "#112233")
+    rows = [row("a", title=ODD[2]), row("b", title=ODD[4], latency_ms=30.0)]
+    parts = {name: {"encoder": 2e6, "decoder": 1e6, "head": 0.0} for name in ODD}
+    return {
+        "bars": figures.class_iou_bars(classes, {"all": shares}),
+        "points": figures.class_iou_bars(classes, {ODD[2]: shares, ODD[3]: shares}),
+        "one class": figures.one_class_bars(classes[2], dict(zip(ODD, shares, strict=True)), colors=colors),
+        "no class": figures.one_class_bars(classes[2], {}, colors={}),
+        "heatmap": figures.confusion_heatmap(np.eye(5, dtype=np.int64), ODD),
+        "shares": figures.class_share_bars(classes, [1, 2, 3, 4, 5]),
+        "results": figures.result_bars(rows),
+        "cost": figures.cost_scatter(rows),
+        "parts": figures.cost_bars(parts, "macs"),
+    }
+
+
+@pytest.mark.parametrize("kind", list(odd_figures()))
+def test_names_are_drawn_letter_by_letter(kind: str) -> None:
+    text = json.dumps(odd_figures()[kind].to_plotly_json(), default=str)
+    assert "&lt;b&gt;bold&lt;/b&gt;" in text
+    assert "<b>bold" not in text
+    assert "<a href" not in text
+    assert "a & %{x}" not in text  # in a hover template plotly would put a number there
+
+
+@pytest.mark.parametrize("kind", ["bars", "points", "one class", "heatmap", "shares", "parts"])
+def test_classes_called_by_numbers_are_no_numbers(kind: str) -> None:
+    chart = odd_figures()[kind]
+    assert chart.layout.yaxis.type == "category"
+    if kind == "heatmap":
+        assert chart.layout.xaxis.type == "category"
+
+
+def test_one_class_is_a_bar_a_contender_the_highest_on_top() -> None:
+    colors = {"A": "#111111", "B": "#222222"}
+    (bars,) = figures.one_class_bars(CLASSES[1], {"A": 0.5, "B": 0.25, "C": np.nan}, colors=colors).data
+    assert (list(bars.y), list(bars.x), list(bars.marker.color)) == (["B", "A"], [25, 50], ["#222222", "#111111"])
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_no_label_of_a_cost_leaves_a_narrow_plot(count: int) -> None:
+    title = "EfficientNet-B7"
+    rows = [row(str(i), title=title, latency_ms=10.0 + 7 * i, miou=0.3 + 0.05 * i) for i in range(count)]
+    chart = figures.cost_scatter(rows)
+    costs = [trace.x[0] for trace in chart.data]
+    pixels = 360 / ((max(costs) - min(costs)) or 1.0)  # of the plot in a window of 800 px
+    for trace in chart.data:
+        place, wide = (trace.x[0] - min(costs)) * pixels, 7 * len(title)
+        left = {"middle right": place, "middle left": place - wide}.get(trace.textposition, place - wide / 2)
+        assert left >= -20
+        assert left + wide <= 380

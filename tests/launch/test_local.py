@@ -16,7 +16,7 @@ from segcore.launch import local
 from segcore.launch.local import ensure_scheduler, scheduler_alive
 from segcore.launch.plan import launch_study
 from segcore.runs import Run
-from segcore.status import RunState
+from segcore.status import OTHER_WORKER, RunState
 from segcore.store import RunStore
 from segcore.workspace import Workspace
 from tests.factories import add_dataset, make_run
@@ -153,7 +153,7 @@ def test_a_run_that_another_worker_has_is_left_alone(store: RunStore, monkeypatc
         pid = os.getppid()
 
         def wait(self) -> int:
-            return local.OTHER_WORKER
+            return OTHER_WORKER
 
     monkeypatch.setattr(local, "spawn", lambda *_args, **_options: Second())
     local.work_on(run, store)

@@ -1,0 +1,85 @@
+"""More seeds for a study: one run says little, and the launch form makes a new study of every launch."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import streamlit as st
+
+from segcore.config import StudyConfig
+from segcore.errors import SegcoreError
+from segcore.launch import plan
+from segcore.progress import once_needed
+from segcore.runs import Run, Study
+from segcore.text import plural
+from segcore.ui import readers
+from segcore.ui.components import escape, show_error
+from segcore.ui.launch_form import recheck_bar
+from segcore.ui.state import Key
+
+MOST = 20
+
+
+def configs(study: Study, seeds: int) -> list[StudyConfig]:
+    """Return what brings every backbone of the study to `seeds` seeds, all else as in the study.
+
+    One configuration for the pretrained backbones and one for those from scratch, where there are both. Seeds that
+    the study has stay; the lowest free numbers join them.
+    """
+    runs = [run.config for run in readers.sound(study.runs())[0]]
+    numbers = sorted({run.seed for run in runs})
+    free = (number for number in count() if number not in numbers)
+    wanted = (*numbers, *(next(free) for _ in range(seeds - len(numbers))))
+    return [
+        StudyConfig(
+            name=study.name,
+            dataset=study.dataset.name,
+            encoders=tuple(dict.fromkeys(run.encoder for run in runs if run.weights == weights)),
+            weights=weights,
+            decoder=study.decoder,
+            seeds=wanted,
+            recipe=study.recipe,
+        )
+        for weights in dict.fromkeys(run.weights for run in runs)
+    ]
+
+
+def draw(study: Study) -> None:
+    """Draw the form that launches the seeds a study lacks, and launch them when it is sent."""
+    runs, _ = readers.sound(study.runs())
+    if not runs:
+        return
+    there = len({run.config.seed for run in runs})
+    with st.expander("More seeds …", icon=":material/casino:"):
+        st.caption(
+            f"The study has {plural(there, 'seed')}. The difference between seeds shows how sure a result is: "
+            "with 3 or more, the charts can say so. New runs take backbones, recipe, decoder and weights of the study."
+        )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            wanted = st.number_input(
+                "Seeds in all",
+                min_value=there,
+                max_value=max(MOST, there),
+                value=min(max(3, there + 1), max(MOST, there)),
+                key=Key.MORE_SEEDS.of(study.name),
+                width=160,
+            )
+            pressed = st.button("Launch the missing runs", key=Key.MORE_SEEDS_LAUNCH, icon=":material/rocket_launch:")
+        if pressed:
+            _launch(study, int(wanted))
+
+
+def _launch(study: Study, seeds: int) -> None:
+    new: list[Run] = []
+    try:
+        with st.spinner("Queueing the runs …"), once_needed(recheck_bar) as progress:
+            for config in configs(study, seeds):
+                new += plan.launch_study(config, progress=progress)
+    except SegcoreError as error:
+        show_error(error)
+        return
+    if not new:
+        st.info("Every backbone of the study has these seeds already.", icon=":material/info:")
+        return
+    st.toast(f"{plural(len(new), 'run')} of study {escape(study.name)} in the queue", icon=":material/check:")
+    st.rerun()

@@ -1,0 +1,248 @@
+"""What the forms remember and where they say what is wrong: backbones, the dataset, more seeds, adding a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from segcore.config import DatasetConfig, StudyConfig
+from segcore.data.store import DatasetStore
+from segcore.errors import WeightsError
+from segcore.launch import plan
+from segcore.models import catalog
+from segcore.progress import Progress, silent
+from segcore.runs import Run
+from segcore.status import RunState
+from segcore.store import RunStore
+from segcore.ui import more_seeds, predictions_choice, previews
+from segcore.ui.state import Key
+from segcore.workspace import Workspace
+from tests import factories
+from tests.app.conftest import OpenApp, texts
+
+
+def names(app: AppTest) -> set[str]:
+    """The backbones that the form says are chosen."""
+    said = next(caption.value for caption in app.sidebar.caption if "ResNet" in caption.value)
+    return set(said.replace("\\", "").split(", "))
+
+
+def pills(app: AppTest, family: str) -> list[str]:
+    (found,) = [group for group in app.sidebar.button_group if str(group.key).startswith(f"launch.backbones:{family}:")]
+    return list(found.value)
+
+
+def press(app: AppTest, family: str, chosen: list[str]) -> None:
+    (found,) = [group for group in app.sidebar.button_group if str(group.key).startswith(f"launch.backbones:{family}:")]
+    found.set_value(chosen).run()
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_button_replaces_what_was_pressed_by_hand_with_new_pills(open_app: OpenApp) -> None:
+    app = open_app()
+    family = catalog.BACKBONES["resnet34"].family
+    press(app, family, ["resnet34"])
+    assert pills(app, family) == ["resnet34"]
+    old = {group.key for group in app.sidebar.button_group}
+    app.button(key=Key.LAUNCH_ORIGINAL_SIX).click().run()
+    six = {catalog.BACKBONES[name].title for name in catalog.ORIGINAL_SIX}
+    # The browser keeps the value of pills that it has not mounted: the old ones must not be there to take it.
+    assert not any(str(key).startswith("launch.backbones") for key in old & {g.key for g in app.sidebar.button_group})
+    assert names(app) == six
+    for page in ("training", "dataset", "charts", "overview"):
+        app.switch_page(f"pages/{page}.py").run()
+        assert names(app) == six
+    assert set(pills(app, family)) == {"resnet18", "resnet34"}
+
+
+def test_form_follows_the_dataset_page_until_another_is_picked(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "c"):
+        factories.add_dataset(workspace, tmp_path / name, name=name)
+    app = open_app("pages/dataset.py")
+    assert app.selectbox(key=Key.LAUNCH_DATASET).value == "a"
+    app.selectbox(key="choose.dataset").set_value("b").run()
+    assert app.selectbox(key=Key.LAUNCH_DATASET).value == "b"
+    app.switch_page("pages/charts.py").run()
+    app.selectbox(key=Key.LAUNCH_DATASET).set_value("c").run()
+    app.run()
+    assert app.selectbox(key=Key.LAUNCH_DATASET).value == "c"
+
+
+def fill(app: AppTest, config: DatasetConfig, name: str) -> None:
+    app.text_input(key=Key.ADD_NAME).set_value(name)
+    app.text_input(key=Key.ADD_IMAGES).set_value(str(config.images))
+    app.text_input(key=Key.ADD_MASKS).set_value(str(config.masks))
+    app.text_input(key=Key.ADD_CLASSES).set_value(str(config.images.parent / "classes.csv"))
+    app.run()
+
+
+def test_an_added_dataset_is_the_one_to_launch_and_leaves_an_empty_form(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path, tiny_dataset: Callable[..., DatasetConfig]
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "first", name="first")
+    app = open_app("pages/dataset.py")
+    fill(app, tiny_dataset(), "second")
+    app.slider(key=Key.ADD_VAL).set_value(50).run()
+    app.button(key=Key.ADD).click().run()
+    assert DatasetStore(workspace).get("second")
+    assert app.selectbox(key=Key.LAUNCH_DATASET).value == "second"
+    assert not any(app.text_input(key=key).value for key in (Key.ADD_NAME, Key.ADD_IMAGES, Key.ADD_CLASSES))
+    assert app.slider(key=Key.ADD_VAL).value == 20
+    assert not app.main.error
+
+
+def test_a_missing_folder_is_said_below_its_field_once(
+    open_app: OpenApp, workspace: Workspace, tiny_dataset: Callable[..., DatasetConfig]
+) -> None:
+    app = open_app("pages/dataset.py")
+    fill(app, tiny_dataset(), "mine")
+    app.text_input(key=Key.ADD_IMAGES).set_value("/no/such/folder").run()
+    for _ in range(2):
+        (error,) = app.main.error
+        elements = list(walk(app.main))
+        before = [element for element in elements[: elements.index(error)] if getattr(element, "label", "")]
+        assert before[-1].label == "Folder of images"
+        app.button(key=Key.ADD).click().run()
+    assert not DatasetStore(workspace).list()
+
+
+def walk(block: object) -> list:
+    found = []
+    for child in getattr(block, "children", {}).values():
+        found.append(child)
+        found.extend(walk(child))
+    return found
+
+
+def test_errors_beside_a_field_do_not_begin_with_its_name_in_code(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    app = open_app()
+    app.text_input(key=Key.LAUNCH_NAME).set_value("../up").run()
+    app.button(key=Key.LAUNCH).click().run()
+    assert app.sidebar.error[0].value.startswith("'")
+    app = open_app("pages/dataset.py")
+    app.text_input(key=Key.ADD_NAME).set_value("../up")
+    app.text_input(key=Key.ADD_IMAGES).set_value(str(tmp_path / "source" / "images"))
+    app.text_input(key=Key.ADD_MASKS).set_value(str(tmp_path / "source" / "masks"))
+    app.text_input(key=Key.ADD_CLASSES).set_value(str(tmp_path / "source" / "classes.csv")).run()
+    app.button(key=Key.ADD).click().run()
+    assert app.main.error[0].value.startswith("'")
+
+
+# More seeds --------------------------------------------------------------------------------------------
+
+
+def test_missing_seeds_join_the_study_with_all_else_equal(store: RunStore) -> None:
+    for encoder, weights, seed in (
+        (factories.RESNET18, "pretrained", 0),
+        (factories.LITE0, "pretrained", 0),
+        (factories.RESNET18, "pretrained", 2),
+        ("resnet34", "none", 0),
+    ):
+        run = factories.make_run(store, encoder=encoder, weights=weights, seed=seed)
+    pretrained, scratch = more_seeds.configs(store.study("study"), 3)
+    assert pretrained.encoders == (factories.RESNET18, factories.LITE0)
+    assert (scratch.encoders, scratch.weights) == (("resnet34",), "none")
+    assert pretrained.seeds == scratch.seeds == (0, 2, 1)
+    assert pretrained.recipe == run.config.recipe
+    source = factories.fake_dataset()
+    new = [store.create_study(c, source.config, source.fingerprint, source.split) for c in (pretrained, scratch)]
+    assert [run.name for runs in new for run in runs] == [
+        f"{factories.LITE0}-seed2",
+        f"{factories.RESNET18}-seed1",
+        f"{factories.LITE0}-seed1",
+        "resnet34-scratch-seed2",
+        "resnet34-scratch-seed1",
+    ]
+
+
+def test_more_seeds_are_launched_from_the_training_page(
+    open_app: OpenApp, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.make_run(store)
+    refused = [WeightsError("No weights here.", field="weights")]
+
+    def launch_study(config: StudyConfig, workspace: object = None, progress: Progress = silent) -> list[Run]:
+        if refused:
+            raise refused.pop()
+        source = factories.fake_dataset()
+        return store.create_study(config, source.config, source.fingerprint, source.split)
+
+    monkeypatch.setattr(plan, "launch_study", launch_study)
+    app = open_app("pages/training.py")
+    app.button(key=Key.MORE_SEEDS_LAUNCH).click().run()
+    assert "No weights here" in app.main.error[0].value
+    app.button(key=Key.MORE_SEEDS_LAUNCH).click().run()
+    assert not app.exception
+    assert sorted(run.config.seed for run in store.study("study").runs()) == [0, 1, 2]
+
+
+# Training, predictions, links --------------------------------------------------------------------------
+
+
+def test_nothing_is_offered_to_stop_where_nothing_runs(open_app: OpenApp, store: RunStore) -> None:
+    factories.make_run(store)
+    app = open_app("pages/training.py")
+    assert Key.DELETE_STUDY in {button.key for button in app.button}
+    assert Key.STOP_STUDY not in {button.key for button in app.button}
+    assert "At its end, after epoch 5" in texts(app)
+
+
+def test_legend_names_what_occurs_and_what_was_not_labelled() -> None:
+    classes = factories.CLASSES[1:]
+    picture = np.zeros((4, 4, 3), np.uint8)
+    picture[:2] = classes[0].color
+    assert "not labelled" in previews.legend(classes, [picture])
+    picture[2:] = classes[2].color
+    text = previews.legend(classes, [picture])
+    assert all(word in text for word in ("paved-area", "roof", "background:#804080"))
+    assert "grass" not in text
+    assert "not labelled" not in text
+    harmless = classes[0].model_copy(update={"name": "<img>"})
+    assert "<img>" not in previews.legend((harmless,), [picture])
+
+
+def test_previews_have_the_legend(open_app: OpenApp, store: RunStore, tmp_path: Path) -> None:
+    factories.make_run(store, dataset=factories.add_dataset(store.workspace, tmp_path / "source"))
+    app = open_app("pages/training.py")
+    assert any("paved-area" in element.proto.body for element in app.get("html"))
+
+
+def test_predictions_begin_with_validation_images_whatever_was_browsed(
+    open_app: OpenApp, store: RunStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = factories.add_dataset(store.workspace, tmp_path / "source")
+    factories.make_run(store, dataset=dataset, encoder=factories.LITE0, with_weights=True)
+    assert dataset.split is not None
+    app = open_app("pages/dataset.py", image=dataset.split.train[0])
+    assert app.selectbox(key="choose.image").value == dataset.split.train[0]
+    for name in list(app.query_params):
+        del app.query_params[name]
+    app.switch_page("pages/predictions.py").run()
+    assert app.button_group(key=Key.PREDICT_SOURCE).value == predictions_choice.VALIDATION
+    assert app.selectbox(key="choose.image").value in dataset.split.val
+    app = open_app("pages/predictions.py", image=dataset.split.train[0])
+    assert app.button_group(key=Key.PREDICT_SOURCE).value == predictions_choice.TRAINING
+    assert "default value" not in caplog.text
+
+
+def test_predictions_call_a_training_run_training(store: RunStore) -> None:
+    assert predictions_choice.run_title(factories.make_run(store, state=RunState.RUNNING)).endswith(", training")
+
+
+@pytest.mark.parametrize("page", ["training", "charts"])
+def test_a_link_to_a_study_that_is_gone_says_so(page: str, open_app: OpenApp, store: RunStore) -> None:
+    factories.make_run(store)
+    app = open_app(f"pages/{page}.py", study="gone")
+    assert [info.value for info in app.main.info] == ["Study gone is not there \\(any more\\)\\."] or [
+        info.value for info in app.main.info
+    ] == ["Study gone is not there (any more)."]
+    assert not open_app(f"pages/{page}.py", study="study").main.info
