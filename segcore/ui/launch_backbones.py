@@ -33,6 +33,12 @@ def families() -> dict[str, list[str]]:
     return {family: found[family] for family in catalog.FAMILIES if family in found}
 
 
+def begin() -> None:
+    """Make the first choice, where none was made yet."""
+    if _CHOSEN not in st.session_state:
+        choose(FIRST_CHOICE)
+
+
 def choose(names: tuple[str, ...]) -> None:
     """Choose exactly these backbones, none typed; to be called before the widgets are drawn."""
     state = st.session_state

@@ -123,10 +123,9 @@ def _set_defaults(datasets: list[str]) -> None:
     state.setdefault(Key.LAUNCH_DECODER, "unet")
     state.setdefault(Key.LAUNCH_WEIGHTS, PRETRAINED)
     state.setdefault(Key.LAUNCH_SEEDS, 1)
-    if Key.LAUNCH_RECIPE not in state:
-        state[Key.LAUNCH_RECIPE] = "default"
-        launch_recipe.apply()
-        launch_backbones.choose(launch_backbones.FIRST_CHOICE)
+    state.setdefault(Key.LAUNCH_RECIPE, "default")
+    launch_recipe.fill_gaps()
+    launch_backbones.begin()
     wanted = upcoming(Param.DATASET)
     if wanted in datasets and wanted != state.get(_FOLLOWED):
         # Added or chosen on the Dataset page; or in this form, which remembers its choice there.

@@ -37,6 +37,13 @@ def apply() -> None:
         st.session_state[key] = getattr(recipe, field)
 
 
+def fill_gaps() -> None:
+    """Fill the fields that have no value: at the start, and after a drawing that was cut short before them."""
+    recipe = Recipe.named(st.session_state[Key.LAUNCH_RECIPE])
+    for field, key in RECIPE_KEYS.items():
+        st.session_state.setdefault(key, getattr(recipe, field))
+
+
 def recipe() -> Recipe:
     """Return the recipe that the form holds.
 
@@ -78,6 +85,7 @@ def number(field: str) -> None:
         format=None if whole else "%g",
         key=RECIPE_KEYS[field],
         help=Recipe.help(field),
+        persist_state="session",
     )
 
 
@@ -89,6 +97,7 @@ def _choice(field: str) -> None:
         format_func=lambda value: CHOICE_LABELS.get(value, value),
         key=RECIPE_KEYS[field],
         help=Recipe.help(field),
+        persist_state="session",
     )
 
 
@@ -129,6 +138,7 @@ def more_options(error: SegcoreError | None) -> None:
             format_func=lambda name: RECIPE_TITLES.get(name, name),
             key=Key.LAUNCH_RECIPE,
             on_change=apply,
+            persist_state="session",
             help="Fills in all settings of training at once: good defaults for a few hundred images, or those "
             "of the notebook this project grew out of, to repeat its comparison.",
         )

@@ -29,7 +29,7 @@ def test_choice_of_backbones_stays(workspace: Workspace, tmp_path: Path, page: P
     def expect_chosen(*names: str) -> None:
         settled(page)
         count = "1 backbone" if len(names) == 1 else f"{len(names)} backbones"
-        expect(sidebar.get_by_role("button", name=f"{count} chosen")).to_be_visible()
+        expect(sidebar.get_by_role("button", name=f"{count} chosen")).to_be_visible(timeout=30_000)
         for name in names:
             expect(sidebar.get_by_text(catalog.BACKBONES[name].title).first).to_be_visible()
 
