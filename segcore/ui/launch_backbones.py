@@ -72,7 +72,7 @@ def draw(error: SegcoreError | None) -> None:
                 format_func=_backbone_label,
                 key=key,
                 on_change=_press,
-                args=(key, members),
+                args=(key, family),
             )
     with st.container(horizontal=True, gap="small"):
         st.button(
@@ -92,6 +92,7 @@ def draw(error: SegcoreError | None) -> None:
         placeholder="timm names, e.g. resnet26",
         help="Any backbone of the timm library by its name, several with commas. Whether it fits into the "
         "decoder is checked when you press Launch.",
+        persist_state="session",
     )
     field_error(error, "encoders")
 
@@ -101,8 +102,11 @@ def pills_key(family: str) -> str:
     return Key.LAUNCH_BACKBONES.of(f"{family}:{st.session_state.get(_VERSION, 0)}")
 
 
-def _press(key: str, members: list[str]) -> None:
-    """Take over what was pressed in the pills of one family."""
+def _press(key: str, family: str) -> None:
+    """Take over what was pressed in the pills of one family; what the browser still says of old pills is void."""
+    if key != pills_key(family):
+        return
+    members = families()[family]
     others = [name for name in st.session_state.get(_CHOSEN, ()) if name not in members]
     st.session_state[_CHOSEN] = (*others, *(st.session_state.get(key) or ()))
 

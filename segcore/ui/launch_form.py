@@ -39,7 +39,11 @@ class Failure:
 
 
 def draw() -> list[Run]:
-    """Draw the form; return the new runs when Launch was just pressed and went well, else none."""
+    """Draw the form; return the new runs when Launch was just pressed and went well, else none.
+
+    Every widget persists: a change of page can cut short the drawing of the one before, and Streamlit then forgets
+    the widgets it had not come to.
+    """
     datasets = readers.dataset_names()
     _set_defaults(datasets)
     error = _current_error()
@@ -53,6 +57,7 @@ def draw() -> list[Run]:
         disabled=not datasets,
         placeholder="none yet",
         on_change=_remember_dataset,
+        persist_state="session",
     )
     field_error(error, "dataset", "split")
     launch_backbones.draw(error)
@@ -62,6 +67,7 @@ def draw() -> list[Run]:
         format_func=lambda name: catalog.DECODERS[name].title,
         key=Key.LAUNCH_DECODER,
         help=StudyConfig.help("decoder"),
+        persist_state="session",
     )
     field_error(error, "decoder")
     st.segmented_control(
@@ -71,6 +77,7 @@ def draw() -> list[Run]:
         help=WEIGHTS_HELP,
         required=True,
         width="stretch",
+        persist_state="session",
     )
     field_error(error, "weights")
     left, right = st.columns(2)
@@ -79,9 +86,13 @@ def draw() -> list[Run]:
     with right:
         launch_recipe.number("image_size")
     field_error(error, "epochs", "image_size")
-    st.number_input("Seeds", 1, 20, step=1, key=Key.LAUNCH_SEEDS, help=StudyConfig.help("seeds"))
+    st.number_input(
+        "Seeds", 1, 20, step=1, key=Key.LAUNCH_SEEDS, help=StudyConfig.help("seeds"), persist_state="session"
+    )
     field_error(error, "seeds")
-    st.text_input("Study name", key=Key.LAUNCH_NAME, max_chars=80, help=StudyConfig.help("name"))
+    st.text_input(
+        "Study name", key=Key.LAUNCH_NAME, max_chars=80, help=StudyConfig.help("name"), persist_state="session"
+    )
     field_error(error, "name")
     launch_recipe.more_options(error)
     _estimate()

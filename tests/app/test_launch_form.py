@@ -18,7 +18,7 @@ from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.ui import more_seeds, predictions_choice, previews
+from segcore.ui import launch_backbones, more_seeds, predictions_choice, previews
 from segcore.ui.state import Key
 from segcore.workspace import Workspace
 from tests import factories
@@ -59,15 +59,20 @@ def test_a_button_replaces_what_was_pressed_by_hand_with_new_pills(open_app: Ope
     assert set(pills(app, family)) == {"resnet18", "resnet34"}
 
 
-@pytest.mark.usefixtures("workspace")
-def test_choice_outlives_a_drawing_that_was_cut_short(open_app: OpenApp) -> None:
-    app = open_app()
-    app.button(key=Key.LAUNCH_ORIGINAL_SIX).click().run()
-    # A press while the page is being drawn ends the drawing, and Streamlit drops the widgets not reached.
-    del app.session_state[Key.LAUNCH_RECIPE]
-    app.run()
-    assert names(app) == {catalog.BACKBONES[name].title for name in catalog.ORIGINAL_SIX}
-    assert not app.exception
+def test_what_the_browser_says_of_old_pills_is_void(monkeypatch: pytest.MonkeyPatch) -> None:
+    state: dict[str, object] = {}
+    monkeypatch.setattr(launch_backbones.st, "session_state", state)
+    launch_backbones.begin()
+    old = launch_backbones.pills_key("resnet")
+    launch_backbones.choose(catalog.ORIGINAL_SIX)
+    launch_backbones.begin()  # as in a drawing after one that was cut short
+    state[old] = ["resnet34"]
+    launch_backbones._press(old, "resnet")
+    assert set(launch_backbones.chosen()) == set(catalog.ORIGINAL_SIX)
+    new = launch_backbones.pills_key("resnet")
+    state[new] = ["resnet50"]
+    launch_backbones._press(new, "resnet")
+    assert set(launch_backbones.chosen()) == {*catalog.ORIGINAL_SIX, "resnet50"} - {"resnet18", "resnet34"}
 
 
 def test_form_follows_the_dataset_page_until_another_is_picked(

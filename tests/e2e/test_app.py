@@ -53,14 +53,20 @@ def test_launch_watch_stop_and_look(workspace: Workspace, tmp_path: Path, page: 
     page.evaluate(f"() => {{ window.points = []; setInterval(() => window.points.push(({POINTS})()), 100) }}")
     first, second = store.study("browser").runs()
     sidebar.locator(f"[class*='{second.name}']").get_by_role("button", name="Stop").click()
-    expect(sidebar.get_by_text("Nothing is training.")).to_be_visible(timeout=120_000)
+    # Elements of the page before stay for a moment, hence the longer way round.
+    expect(page.get_by_text("2 runs: 1 finished, 1 stopped")).to_be_visible(timeout=120_000)
+    expect(sidebar.get_by_text("Nothing is training.")).to_be_visible()
     assert first.state is RunState.FINISHED
     assert second.state is RunState.STOPPED
     page.wait_for_function(f"({POINTS})() >= 2", timeout=30_000)
     points = page.evaluate("() => window.points")  # gone if the page was loaded anew
     assert (points[0], points[-1]) == (0, 2), "the chart must have grown on the screen"
 
+    # The form keeps what was asked for, on this page and the next.
     page.get_by_role("link", name="Predictions").click()
+    settled(page)
+    expect(sidebar.get_by_label("Epochs", exact=True)).to_have_value("2")
+    expect(sidebar.get_by_role("radio", name="From scratch")).to_be_checked()
     expect(page.get_by_text("Prediction over the image").first).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
