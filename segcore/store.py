@@ -72,6 +72,15 @@ class RunStore:
             raise NotFoundError(f"Study {study!r} has no run {name!r}.", field="run")
         return run
 
+    def unfinished_on(self, dataset: str) -> list[str]:
+        """Names of the studies with runs that could still go on, but only with the dataset of that name."""
+        return [
+            study.name
+            for study in self.studies()
+            if study.dataset.name == dataset
+            and any(status.state.active or status.state.resumable for _, status in self.statuses(study.runs()))
+        ]
+
     def runs(self, study: str | None = None) -> list[Run]:
         """All runs, or those of one study, in the order they were created."""
         studies = [self.study(study)] if study is not None else list(reversed(self.studies()))

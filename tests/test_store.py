@@ -228,3 +228,10 @@ def test_emptying_the_trash_twice_does_no_harm(store: RunStore) -> None:
     store.workspace.empty_trash()
     store.workspace.empty_trash()
     assert store.workspace.trash_size() == (0, 0)
+
+
+def test_studies_that_a_dataset_is_still_needed_for(store: RunStore) -> None:
+    make_run(store, study="done")
+    make_run(store, study="broken-off", state=RunState.FAILED)
+    make_run(store, study="elsewhere", state=RunState.FAILED, dataset=fake_dataset("other"))
+    assert store.unfinished_on("tiny") == ["broken-off"]

@@ -109,8 +109,12 @@ def check_dataset(name: DatasetName, as_json: Json = False) -> None:
 def remove_dataset(name: DatasetName, as_json: Json = False) -> None:
     """Forget a dataset: what was made from it moves to the workspace's trash, its source files stay."""
     from segcore.data.store import DatasetStore
+    from segcore.store import RunStore
 
+    unfinished = RunStore().unfinished_on(name)
     target = DatasetStore().remove(name)
+    if unfinished:
+        say(f"Note: unfinished runs of {', '.join(unfinished)} cannot be resumed without it.")
     if as_json:
         emit_json({"dataset": name, "moved_to": target})
     else:

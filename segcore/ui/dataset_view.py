@@ -15,6 +15,7 @@ from segcore.data.classes import palette
 from segcore.data.store import Dataset, DatasetStore
 from segcore.errors import SegcoreError
 from segcore.files import tree_size
+from segcore.store import RunStore
 from segcore.text import percent, plural
 from segcore.ui import legend, readers
 from segcore.ui.components import confirm, errors_shown, escape, progress_bar, show_error, size, swatch
@@ -257,10 +258,12 @@ def files(store: DatasetStore, dataset: Dataset) -> None:
         else:
             st.caption("Prepared copies at the training sizes are made when a run first needs them.")
         if st.button("Remove this dataset", key=Key.DATASET_REMOVE, icon=":material/delete:"):
+            waiting = ", ".join(RunStore(store.workspace).unfinished_on(dataset.name))
             confirm(
                 f"Remove dataset {dataset.name}?",
                 "Its entry here goes to the trash; your image and mask files are not touched. "
-                "Studies that used it keep their results.",
+                "Studies that used it keep their results."
+                + (f" Unfinished runs of {waiting} can then not be resumed." if waiting else ""),
                 "Remove the dataset",
                 partial(_remove, store, dataset.name),
             )
