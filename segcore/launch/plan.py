@@ -37,7 +37,9 @@ def launch_study(config: StudyConfig, workspace: Workspace | None = None, progre
         dataset = DatasetStore(workspace).get(config.dataset)
         if dataset.changed():
             dataset = dataset.refresh(progress)
-        split = dataset.split or dataset.make_split()
+        # A study that exists grows on the split that it began with, also when the dataset was divided anew since.
+        grown = next((study for study in RunStore(workspace).studies() if study.name == config.name), None)
+        split = grown.split if grown else dataset.split or dataset.make_split()
     encoders = check_encoders(config)
     files: dict[str, Path] = {}
     if config.weights == "pretrained":

@@ -88,3 +88,15 @@ def test_weights_are_looked_for_in_the_workspace_of_the_launch(workspace: Worksp
     (run,) = plan.launch_study(config(weights="pretrained"), other)
     assert run.config.weights_file == file
     assert RunStore(workspace).runs() == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_study_grows_on_the_split_it_began_with(workspace: Workspace, tmp_path: Path) -> None:
+    dataset = add_dataset(workspace, tmp_path / "source")
+    (first,) = plan.launch_study(config(), workspace)
+    dataset.make_split(val=0.5)
+    assert dataset.split != first.split
+    (second,) = plan.launch_study(config(seeds=(1,)), workspace)
+    assert second.config.split_fingerprint == first.config.split_fingerprint
+    (other,) = plan.launch_study(config(name="t"), workspace)
+    assert other.split == dataset.split
