@@ -44,8 +44,8 @@ def _doubt(done: Sequence[ResultRow]) -> str:
     single = [row for row in done if row["n"] < 2]
     if len(single) == len(done):
         return (
-            "Is it sure? **One seed each: cannot tell how sure.** Another seed may turn the order around; launch the "
-            "same study with 3 or more seeds to see."
+            "Is it sure? **One seed each: cannot tell how sure.** Another seed may turn the order around; ask for 3 "
+            "or more seeds on the Training page to see."
         )
     if single:
         names = ", ".join(escape(row["title"]) for row in single)
