@@ -142,10 +142,6 @@ class ClassTable:
         values, counts = np.unique(strange, return_counts=True)
         return lookup[small], Counter({int(value): int(count) for value, count in zip(values, counts, strict=True)})
 
-    def labels_to_colors(self, labels: np.ndarray) -> np.ndarray:
-        """Paint labels, HW uint8, in the table's colours: HWC uint8, black where ignored."""
-        return palette(self.classes)[labels]
-
 
 def palette(classes: Sequence[ClassInfo]) -> np.ndarray:
     """Return the colours of the trained classes by label: uint8 of shape (256, 3), black elsewhere."""

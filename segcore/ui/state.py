@@ -70,7 +70,6 @@ class Key(StrEnum):
     ADD_VAL = "dataset.add.val"
     ADD_TEST = "dataset.add.test"
     ADD = "dataset.add.submit"
-    ADD_ERROR = "dataset.add.error"
     BROWSE_PART = "dataset.browse.part"
     BROWSE_OPACITY = "dataset.browse.opacity"
     BROWSE_PREVIOUS = "dataset.browse.previous"

@@ -35,7 +35,7 @@ def test_colors_become_labels_and_labels_colors(table: ClassTable, data: st.Data
     assert labels.dtype == np.uint8 and labels.shape == (4, 5)
     assert not unknown
     expected = np.array([[0, 0, 0] if info.ignore else info.color for info in table.classes], np.uint8)[rows]
-    assert np.array_equal(table.labels_to_colors(labels), expected)
+    assert np.array_equal(palette(table.classes)[labels], expected)
     by_index, none = table.indices_to_labels(rows.astype(np.uint8))
     assert np.array_equal(by_index, labels) and not none
 
