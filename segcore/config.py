@@ -131,9 +131,20 @@ class Recipe(Config):
     """Everything about training but the backbone and the seed."""
 
     name: str = Field("default", description="What the recipe is called.")
-    epochs: int = Field(30, ge=1, le=10_000, description="How many times each training image is seen.")
+    epochs: int = Field(30, ge=1, le=10_000, description="How many times training goes through the images.")
+    geometry: Literal["resize", "crop"] = Field(
+        "resize",
+        description="Resize whole images to the image size, or cut random squares of that size at native scale.",
+    )
     image_size: int = Field(
-        256, ge=32, le=2048, multiple_of=32, description="Side in pixels to which images are resized; a multiple of 32."
+        256,
+        ge=32,
+        le=2048,
+        multiple_of=32,
+        description="Side in pixels of what the network sees: the resized image, or the crop; a multiple of 32.",
+    )
+    crops_per_image: int = Field(
+        4, ge=1, le=1024, description="Random crops that an epoch takes from each training image; used with crop only."
     )
     batch_size: int = Field(8, ge=2, le=1024, description="Images a training step averages over.")
     optimizer: Literal["adamw", "adam"] = Field("adamw", description="AdamW decouples weight decay from the step.")
@@ -149,6 +160,12 @@ class Recipe(Config):
     )
     augmentation: Literal["standard", "none"] = Field(
         "standard", description="Flips, rotations, scale and colour, as suit images taken from above."
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="Number format of the arithmetic; auto measures what is fastest here, once for the study."
+    )
+    memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
+        "auto", description="Order of the numbers in memory; auto measures what is fastest here, once for the study."
     )
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -41,3 +42,7 @@ class EpochRecord:
     """Of this epoch, validation included."""
     best: bool
     """Whether this epoch's validation mIoU is the highest so far."""
+    top_share: float = math.nan
+    """Share of the labelled validation pixels that the network gave to the class it predicts most."""
+    top_class: int = -1
+    """That class; -1 where it is not known (records of an older version)."""

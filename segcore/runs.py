@@ -2,6 +2,7 @@
 
     studies/<study>/study.json      what all its runs share
     studies/<study>/split.json      the split, as it was at the launch
+    studies/<study>/execution.json  precision and memory format of its runs, measured once by the first
     studies/<study>/<run>/          one directory a run; each file has one writer
 
 Files are the only channel between the app, the command line, the scheduler and the workers, so reading
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
@@ -313,6 +314,20 @@ class Study:
             raise NotFoundError(f"Study {self.name!r} has lost its split.json.")
         return Split.from_json(value)
 
+    def execution(self) -> dict[str, Any] | None:
+        """How its runs compute (precision, memory format), why, and the rates measured; None before the first run.
+
+        See `training.precision.Execution`, whose JSON it is.
+        """
+        return read_json(self.path / "execution.json")
+
+    def write_execution(self, value: dict[str, Any]) -> None:
+        write_json(self.path / "execution.json", value)
+
+    def execution_lock(self) -> FileLock:
+        """Held by the worker that measures, so that the study's runs get one answer."""
+        return FileLock(self.path / ".execution.lock")
+
     def runs(self) -> list[Run]:
         """Its runs, in the order they were created."""
         runs = [Run(directory) for directory in subdirectories(self.path) if Run(directory).exists()]
@@ -339,8 +354,9 @@ _Record = TypeVar("_Record", StepRecord, EpochRecord)
 
 def _records(kind: type[_Record], rows: list[dict[str, Any]]) -> list[_Record]:
     names = {field.name for field in fields(kind)}
-    # Fields that a later version adds are passed over; a line that lacks one is of no use.
-    return [kind(**{name: row[name] for name in names}) for row in rows if names <= set(row)]
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    # Fields that a later version adds are passed over; a line that lacks a needed one is of no use.
+    return [kind(**{name: row[name] for name in names & row.keys()}) for row in rows if needed <= row.keys()]
 
 
 def _parse_epochs(path: Path) -> list[EpochRecord]:

@@ -70,6 +70,14 @@ class Status:
     """All steps from first epoch to last."""
     eta: float | None = None
     """Seconds to go."""
+    predicted: float | None = None
+    """Seconds that the whole run was expected to take when it was launched."""
+    predicted_after_epoch: float | None = None
+    """Seconds that the whole run was expected to take once its first epoch was done."""
+    device: str | None = None
+    """Where it trains: "cpu", or a GPU by its index: "cuda:1"."""
+    threads: int | None = None
+    """Processor threads it uses."""
     majority_baseline: float | None = None
     """Pixel accuracy on the validation images of always answering their most frequent class."""
     message: str = ""
