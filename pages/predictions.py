@@ -37,7 +37,7 @@ if scene.seen_in_training:
 
 classes = run.config.dataset.trained_classes
 colors = palette(classes)
-labels = view.predict(run, scene.image)
+labels = view.predict(run, scene.image, scene.source)
 mask = figures.colorize(labels, colors)
 
 pictures = [("Image", scene.image), ("Prediction", mask)]
@@ -45,6 +45,8 @@ if scene.truth is not None:
     pictures.insert(1, ("Mask (the truth)", figures.colorize(scene.truth, colors)))
 for column, (caption, picture) in zip(st.columns(len(pictures)), pictures, strict=True):
     column.image(picture, caption=caption, width="stretch", alt=caption)
+
+view.draw_scale_note(run, scene.image, scene.source)
 
 iou = None
 if scene.truth is not None:
@@ -80,5 +82,5 @@ st.download_button(
     key=Key.PREDICT_MASK,
     icon=":material/download:",
     on_click="ignore",
-    help=f"{width} × {height} pixels in the colours of the class table.",
+    help=f"{width} × {height} pixels in the colours of the class table. The command line's predict writes full size.",
 )

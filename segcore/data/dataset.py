@@ -13,7 +13,7 @@ from segcore.config import DatasetConfig
 from segcore.data.building import exclusive
 from segcore.data.classes import ClassTable
 from segcore.data.pairing import Pair
-from segcore.data.readers import read_image, read_mask, resize_labels
+from segcore.data.readers import read_image, read_mask
 from segcore.data.report import CheckReport, ImageFacts
 from segcore.data.splits import Split, groups_across_parts, split_by_group
 from segcore.data.state import DatasetState, examine, list_sources, read_state, write_state
@@ -131,9 +131,9 @@ class Dataset:
         """
         pair = self.pair(name)
         image = read_image(pair.image, max_side=max_side)
-        labels, _ = read_mask(pair.mask, self.table, reading=self.report.mask_reading)
         height, width = image.shape[:2]
-        return image, labels if labels.shape == (height, width) else resize_labels(labels, width, height)
+        labels, _ = read_mask(pair.mask, self.table, reading=self.report.mask_reading, size=(width, height))
+        return image, labels
 
     # Split -----------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ def ordered_map(
 ) -> Generator[Result, None, None]:
     """Yield `function(item)` for each item, in order, computed a few ahead in threads.
 
-    Memory is bounded: no more than two results a thread wait. An error in `function` or `progress`, and
+    Memory is bounded: beside what the threads work on, two results wait. An error in `function` or `progress`, and
     closing the iterator early, drops what has not begun.
     """
     workers = worker_count()
@@ -35,7 +35,7 @@ def ordered_map(
         try:
             progress(0, len(items))
             for done in range(1, len(items) + 1):
-                while len(waiting) < 2 * workers and (item := next(remaining, _END)) is not _END:
+                while len(waiting) < workers + 2 and (item := next(remaining, _END)) is not _END:
                     waiting.append(pool.submit(function, item))  # type: ignore[arg-type]
                 yield waiting.popleft().result()
                 progress(done, len(items))

@@ -1,51 +1,60 @@
-"""Datasets decoded once and resized to one square size, memory-mapped: what training reads.
+"""Datasets decoded once, memory-mapped: what training reads.
 
-    datasets/<name>/prepared/<fingerprint>-<size>/
-        images.npy      (N, S, S, 3) uint8 RGB, 0-255
-        labels.npy      (N, S, S) uint8, 0 .. C-1, 255 where ignored
-        index.json      names of the N images, in order; written last
+    datasets/<name>/prepared/<fingerprint>-<size or "native">/
+        images.bin      the images one after the other, each (H, W, 3) uint8 RGB, 0-255
+        labels.bin      their labels, each (H, W) uint8, 0 .. C-1, 255 where ignored
+        index.json      name, shape and checksum of each image, in order; written last
 
-The key holds a hash of the source files, so a changed source is never served from an old cache.
+The key holds a hash of the source files, so a changed source is never served from an old cache; checksums notice
+bytes that changed on the disk.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
+import zlib
 from contextlib import closing
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
+from segcore.config import Recipe
 from segcore.data.building import exclusive, new_directory, remove_leftovers
 from segcore.data.dataset import Dataset
 from segcore.data.parallel import ordered_map
-from segcore.data.readers import pair_digest, read_bytes, read_raw_mask, read_square, resize_labels
+from segcore.data.readers import pair_digest, read_bytes, read_image, read_raw_mask, read_square
 from segcore.errors import ConfigError, DatasetError, NotFoundError, WorkspaceError
 from segcore.files import read_json, write_json
 from segcore.progress import Progress, silent
 
-_FORMAT = 2
+_FORMAT = 3
 """To be raised when the same source and size would give other bytes."""
 
 
 class Prepared:
-    """The decoded images and labels of a dataset at one size; read-only."""
+    """The decoded images and labels of a dataset at one size, or each at its own; read-only."""
 
-    def __init__(self, path: Path, groups: dict[str, str]) -> None:
+    def __init__(self, path: Path, groups: dict[str, str], *, mended: bool = False) -> None:
         self.path = Path(path)
         index = read_json(self.path / "index.json")
         if index is None:
             raise NotFoundError(f"{self.path} holds no prepared data.")
         self.names: list[str] = list(index["names"])
-        """Names of the images, in the order of `images` and `labels`."""
+        """Names of the images, in order."""
         self.groups: list[str] = [groups[name] for name in self.names]
         """The group of each image."""
-        self.images: np.memmap = np.load(self.path / "images.npy", mmap_mode="r")
-        """(N, S, S, 3) uint8 RGB, 0-255."""
-        self.labels: np.memmap = np.load(self.path / "labels.npy", mmap_mode="r")
-        """(N, S, S) uint8: 0 .. C-1, 255 where ignored."""
+        self.shapes: list[tuple[int, int]] = [(height, width) for height, width in index["shapes"]]
+        """(height, width) of each image."""
+        self.mended = mended
+        """Whether a cache was found damaged and has been built anew just now."""
+        self._checksums: list[int] = list(index["checksums"])
+        self._starts = [0, *accumulate(height * width for height, width in self.shapes)]
+        self._images: np.ndarray = np.asarray(np.memmap(self.path / "images.bin", np.uint8, "r"))
+        self._labels: np.ndarray = np.asarray(np.memmap(self.path / "labels.bin", np.uint8, "r"))
         self._index = {name: position for position, name in enumerate(self.names)}
 
     def __repr__(self) -> str:
@@ -57,6 +66,14 @@ class Prepared:
     def __reduce__(self) -> tuple[Any, ...]:
         # Sent to another process as a path: pickling a memory map would send all of its data.
         return Prepared, (self.path, dict(zip(self.names, self.groups, strict=True)))
+
+    def image(self, index: int) -> np.ndarray:
+        """Return one image: (H, W, 3) uint8 RGB, 0-255; read-only."""
+        return self._images[3 * self._starts[index] : 3 * self._starts[index + 1]].reshape(*self.shapes[index], 3)
+
+    def label_map(self, index: int) -> np.ndarray:
+        """Return the labels of one image: (H, W) uint8, 0 .. C-1, 255 where ignored; read-only."""
+        return self._labels[self._starts[index] : self._starts[index + 1]].reshape(self.shapes[index])
 
     def index_of(self, name: str) -> int:
         """Return the position of an image.
@@ -73,79 +90,136 @@ class Prepared:
                 field="dataset",
             ) from error
 
+    def verify(self, progress: Progress = silent) -> bool:
+        """Whether every image and label map still is what was written; reads them all, some GB a second."""
+        with closing(ordered_map(self._is_sound, range(len(self)), progress)) as sound:
+            return all(sound)
 
-def prepare(dataset: Dataset, image_size: int, progress: Progress = silent) -> Prepared:
+    def _is_sound(self, index: int) -> bool:
+        return _checksum(self.image(index), self.label_map(index)) == self._checksums[index]
+
+
+def prepared_size(recipe: Recipe) -> int | None:
+    """Return the size at which images are prepared for a recipe: a side in pixels, or None for their own size."""
+    return recipe.image_size if recipe.geometry == "resize" else None
+
+
+def prepare(dataset: Dataset, image_size: int | None, progress: Progress = silent) -> Prepared:
     """Return a dataset decoded and resized to `image_size` x `image_size`, building that on first use.
 
-    Images are resized by area (their aspect ratio is not kept), labels by taking the pixel at the centre:
-    masks become labels first, so that no blended class arises. Where the source changed, the dataset is
-    checked again first. Of several processes asking at once one builds and the others wait; a build that
-    ends early, also by an exception from `progress`, leaves nothing behind.
+    Images are resized by area (their aspect ratio is not kept), labels by taking the pixel at the centre, so
+    that no blended class arises. With None nothing is resized. Where the source changed, the dataset is
+    checked again first. What is there already is read once and compared with its checksums; if it was damaged
+    it is built anew (`Prepared.mended` then says so). Of several processes asking at once one builds and the
+    others wait; a build that ends early, also by an exception from `progress`, leaves nothing behind.
 
     Raises:
         DatasetError: the source cannot be used (any more).
         WorkspaceError: the disk is full or may not be written.
     """
-    if image_size < 1:
+    if image_size is not None and image_size < 1:
         raise ConfigError(f"An image size of {image_size} px is not possible.", field="image_size")
     if dataset.changed():
         dataset.refresh(progress)
     # Read once: another process may check the dataset again while this one builds.
     fingerprint, groups = dataset.fingerprint, dataset.groups
-    target = dataset.prepared_directory / f"{fingerprint}-{image_size}"
-    if not _complete(target):
-        with exclusive(dataset.lock_path, progress):
-            if not _complete(target):
-                remove_leftovers(dataset.prepared_directory)
-                shutil.rmtree(target, ignore_errors=True)
-                _build(target, dataset, fingerprint, image_size, progress)
-    return Prepared(target, groups)
+    target = dataset.prepared_directory / f"{fingerprint}-{image_size or 'native'}"
+    found = _find(target, groups, progress)
+    if found is not None:
+        return found
+    with exclusive(dataset.lock_path, progress):
+        found = _find(target, groups, progress)  # another process may have built it meanwhile
+        if found is not None:
+            return found
+        damaged = target.exists() and _format(target) in (_FORMAT, None)
+        remove_leftovers(dataset.prepared_directory)
+        shutil.rmtree(target, ignore_errors=True)
+        _build(target, dataset, fingerprint, image_size, progress)
+    return Prepared(target, groups, mended=damaged)
 
 
-def _complete(target: Path) -> bool:
-    """Whether a cache is there with all its bytes."""
+def _find(target: Path, groups: dict[str, str], progress: Progress) -> Prepared | None:
+    """Return a cache that is there with all its bytes as they were written, else None."""
     try:
         index = read_json(target / "index.json")
-        if index is None or index.get("format") != _FORMAT:
-            return False
-        return all((target / name).stat().st_size == size for name, size in index["bytes"].items())
-    except (WorkspaceError, OSError, KeyError):
-        return False
+        if index is None or index.get("format") != _FORMAT or index.get("checksum") != _index_checksum(index):
+            return None
+        pixels = sum(height * width for height, width in index["shapes"])
+        sizes = ((target / name).stat().st_size for name in ("images.bin", "labels.bin"))
+        if tuple(sizes) != (3 * pixels, pixels):
+            return None
+        prepared = Prepared(target, groups)
+    except (WorkspaceError, OSError):
+        return None
+    return prepared if prepared.verify(progress) else None
 
 
-def _build(target: Path, dataset: Dataset, fingerprint: str, size: int, progress: Progress) -> None:
+def _format(target: Path) -> object:
+    """Return the format a cache says it has; None where it cannot be read."""
+    try:
+        return (read_json(target / "index.json") or {}).get("format")
+    except WorkspaceError:
+        return None
+
+
+def _build(target: Path, dataset: Dataset, fingerprint: str, size: int | None, progress: Progress) -> None:
     names = dataset.names
-    _check_space(dataset, len(names) * size * size * 4)
+    shapes = [_shape(dataset, name, size) for name in names]
+    _check_space(dataset, 4 * sum(height * width for height, width in shapes))
     with new_directory(target) as directory:
-        with open(directory / "images.npy", "wb") as images, open(directory / "labels.npy", "wb") as labels:
-            _write_header(images, (len(names), size, size, 3))
-            _write_header(labels, (len(names), size, size))
+        checksums = []
+        with (
+            open(directory / "images.bin", "wb") as images,
+            open(directory / "labels.bin", "wb") as labels,
+            closing(ordered_map(partial(_decode, dataset, size), names, progress)) as decoded,
+        ):
             # Written, not mapped: a full disk is then an error, where a map would kill the process.
-            with closing(ordered_map(partial(_decode, dataset, size), names, progress)) as decoded:
-                for image, label in decoded:
-                    images.write(image.tobytes())
-                    labels.write(label.tobytes())
-        sizes = {file.name: file.stat().st_size for file in sorted(directory.glob("*.npy"))}
-        index = {"format": _FORMAT, "fingerprint": fingerprint, "image_size": size, "names": names, "bytes": sizes}
-        write_json(directory / "index.json", index)
+            for image, label, checksum in decoded:
+                images.write(image.data)
+                labels.write(label.data)
+                checksums.append(checksum)
+        index = {
+            "format": _FORMAT,
+            "fingerprint": fingerprint,
+            "image_size": size,
+            "names": names,
+            "shapes": shapes,
+            "checksums": checksums,
+        }
+        write_json(directory / "index.json", {**index, "checksum": _index_checksum(index)})
 
 
-def _decode(dataset: Dataset, size: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return one image and its labels at `size`, sure to come from the very bytes that were checked."""
+def _shape(dataset: Dataset, name: str, size: int | None) -> tuple[int, int]:
+    width, height = dataset.image_facts(name).size
+    return (height, width) if size is None else (size, size)
+
+
+def _decode(dataset: Dataset, size: int | None, name: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return one image, its labels and their checksum, sure to come from the very bytes that were checked."""
     pair, facts = dataset.pair(name), dataset.image_facts(name)
     image_bytes, mask_bytes = read_bytes(pair.image), read_bytes(pair.mask)
     if pair_digest(image_bytes, mask_bytes) != facts.digest:
         raise DatasetError(
             f"{pair.image} or its mask changed while being prepared. Try again when nothing writes there."
         )
-    image = read_square(pair.image, size, data=image_bytes)
-    mask = read_raw_mask(pair.mask, data=mask_bytes)
+    if size is None:
+        image = np.ascontiguousarray(read_image(pair.image, data=image_bytes))
+        mask = read_raw_mask(pair.mask, data=mask_bytes)
+    else:
+        image = read_square(pair.image, size, data=image_bytes)
+        mask = read_raw_mask(pair.mask, data=mask_bytes, size=(size, size))
     labels, _ = mask.labels(dataset.table, dataset.report.mask_reading)
-    return image, resize_labels(labels, size, size)
+    return image, labels, _checksum(image, labels)
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+def _checksum(image: np.ndarray, labels: np.ndarray) -> int:
+    return zlib.crc32(labels.data, zlib.crc32(image.data))
+
+
+def _index_checksum(index: dict[str, Any]) -> int:
+    """Return the checksum of everything an index holds but its own checksum."""
+    content = {key: value for key, value in index.items() if key != "checksum"}
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
 def _check_space(dataset: Dataset, needed: int) -> None:

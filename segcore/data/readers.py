@@ -64,11 +64,21 @@ def read_image(path: Path, *, max_side: int | None = None, data: bytes | None = 
 def read_square(path: Path, side: int, *, data: bytes | None = None) -> np.ndarray:
     """Read an image resized to `side` x `side`: HWC uint8 RGB. By area, or linearly where it is enlarged.
 
+    A JPEG is decoded at a half, a quarter or an eighth where that leaves twice `side` or more along each edge: a
+    24-megapixel one in half the time, with values that differ by less than 1 of 255 on average.
+
     Raises:
         ImageReadError: as of `read_image`.
     """
     with _opened(path, data) as image:
-        return to_square(_to_rgb(image, path), side)
+        whole = image.size
+        drafted = image.draft("RGB", (2 * side, 2 * side))
+        rgb = _to_rgb(image, path)
+        if drafted is None or image.size == whole:
+            return to_square(rgb, side)
+        width, height = drafted[1][2:]
+    # Of 1030 pixels decoded at an eighth, 129 are left, the last one mostly beyond the edge: 128.75 become `side`.
+    return cv2.resize(rgb, None, fx=side / width, fy=side / height, interpolation=cv2.INTER_AREA)
 
 
 def to_square(rgb: np.ndarray, side: int) -> np.ndarray:
@@ -89,7 +99,7 @@ def _to_rgb(image: Image.Image, path: Path, *, least: tuple[int, int] | None = N
             f"{path} holds {'floating point' if image.mode == 'F' else '32-bit'} values; expected an image of 8 or 16 "
             "bits a channel. Convert it."
         )
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))  # converting copies in any case
 
 
 def resize_labels(labels: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -155,7 +165,7 @@ def choose_reading(known: dict[Reading, int]) -> Reading:
 
 
 def read_mask(
-    path: Path, table: ClassTable, *, reading: Reading | None = None
+    path: Path, table: ClassTable, *, reading: Reading | None = None, size: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, Counter[Color] | Counter[int]]:
     """Read a mask as training labels.
 
@@ -171,30 +181,38 @@ def read_mask(
     Raises:
         ImageReadError: missing, unreadable or cut off.
     """
-    mask = read_raw_mask(path)
+    mask = read_raw_mask(path, size=size)
     return mask.labels(table, reading or choose_reading(mask.known(table)))
 
 
-def read_raw_mask(path: Path, *, data: bytes | None = None) -> RawMask:
-    """Read a mask's values as they are stored; `data` is what the file holds, where it has been read already.
+def read_raw_mask(path: Path, *, data: bytes | None = None, size: tuple[int, int] | None = None) -> RawMask:
+    """Read a mask's values as they are stored.
+
+    Args:
+        path: the file.
+        data: what it holds, where it has been read already.
+        size: resize it to this (width, height) as `resize_labels` does. As each new pixel is one old pixel, the
+            labels are those of the whole mask resized, but most of a large mask never has to become labels.
 
     Raises:
         ImageReadError: missing, unreadable or cut off.
     """
     with _opened(path, data) as image:
+        part = image if size is None or size == image.size else image.resize(size, Image.Resampling.NEAREST)
         if image.mode == "P":
-            return RawMask(values=np.asarray(image), palette=_palette(image))
+            return RawMask(values=np.asarray(part), palette=_palette(image))
         if image.mode == "1":
-            values = np.asarray(image).astype(np.uint8)
+            values = np.asarray(part).astype(np.uint8)
             grey = np.where(np.arange(256) == 0, 0, 255).astype(np.uint8)  # its 1 is white on screen
             return RawMask(values=values, palette=np.repeat(grey[:, None], 3, axis=1))
         if image.mode.startswith("I;16"):
-            return RawMask(values=np.asarray(image).astype(np.uint16), palette=_GREYS)
+            return RawMask(values=np.asarray(part).astype(np.uint16), palette=_GREYS)
         if image.mode in ("L", "LA"):
-            return RawMask(values=np.asarray(image.getchannel(0)), palette=_GREYS)
-        rgb = _to_rgb(image, path)
-    if _is_grey(rgb):
-        return RawMask(values=np.ascontiguousarray(rgb[..., 0]), palette=_GREYS)
+            return RawMask(values=np.asarray(part.getchannel(0)), palette=_GREYS)
+        rgb = _to_rgb(part, path)
+        # A mask is grey as a whole or not at all: what is left of a resized one may be grey by chance.
+        if _is_grey(rgb) and (part is image or _is_grey(_to_rgb(image, path))):
+            return RawMask(values=np.ascontiguousarray(rgb[..., 0]), palette=_GREYS)
     return RawMask(rgb=rgb)
 
 

@@ -24,7 +24,8 @@ from segcore.data.state import examine, write_state
 from segcore.errors import ExistsError, NotFoundError, nearest
 from segcore.files import write_json
 from segcore.progress import Progress, silent
-from segcore.store import RunStore, queue_lock
+from segcore.runqueue import queue_lock
+from segcore.store import RunStore
 from segcore.workspace import Workspace
 
 __all__ = ["DEMO_NAME", "Dataset", "DatasetStore"]

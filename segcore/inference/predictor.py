@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,15 @@ from segcore.config import ClassInfo, RunConfig
 from segcore.data.classes import palette
 from segcore.data.readers import to_square
 from segcore.errors import ConfigError
+from segcore.inference.tiling import Band, predict_bands
 from segcore.models.build import Segmenter, skeleton
+from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.training.checkpoint import load_weights
 from segcore.training.device import best_device
+
+_BAND_VALUES = 2**22
+"""So many probabilities are brought back to the image's size at once: a large image has billions in all."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +72,17 @@ class Predictor:
         """(256, 3) uint8 RGB colours by label."""
         return palette(self.classes)
 
-    def predict(self, image: np.ndarray) -> Prediction:
+    def predict(self, image: np.ndarray, progress: Progress = silent) -> Prediction:
         """Predict a mask.
 
-        The image is resized as in training, predicted, and the probabilities are brought back to its own
-        size, so that edges fall between pixels rather than on blocks.
+        A network trained on resized images is given the image resized likewise, and its probabilities are brought
+        back to the image's own size, so that edges fall between pixels rather than on blocks. One trained on
+        crops looks at the image at its native scale, in overlapping windows of the crops' size. Beside image
+        and result, memory is needed for some rows of the image only.
 
         Args:
             image: (H, W, 3) uint8 RGB, 0-255, of any size.
+            progress: counts windows, where there are any.
 
         Raises:
             ConfigError: the array is of another shape or dtype.
@@ -84,12 +93,50 @@ class Predictor:
                 "(height, width, 3) uint8 with values 0-255.",
                 field="image",
             )
+        labels = np.empty(image.shape[:2], np.uint8)
+        confidence = np.empty(image.shape[:2], np.float32)
+        crops = self.config.recipe.geometry == "crop"
+        for band in self._windows(image, progress) if crops else self._resized(image):
+            surest = band.probabilities.max(0)
+            labels[band.top : band.bottom] = surest.indices.to(torch.uint8).cpu().numpy()
+            confidence[band.top : band.bottom] = surest.values.cpu().numpy()
+        return Prediction(labels, confidence)
+
+    def _windows(self, image: np.ndarray, progress: Progress) -> Iterator[Band]:
+        """Yield the prediction in windows at native scale."""
+        recipe = self.config.recipe
+        return predict_bands(
+            self.model,
+            torch.from_numpy(image.transpose(2, 0, 1).copy()),
+            window=recipe.image_size,
+            batch_size=recipe.batch_size,  # what training could hold, prediction can
+            classes=len(self.classes),
+            device=self.device,
+            progress=progress,
+        )
+
+    def _resized(self, image: np.ndarray) -> Iterator[Band]:
+        """Yield the prediction of the resized image, brought back to the image's size some rows at a time."""
         height, width = image.shape[:2]
         side = self.config.recipe.image_size
         pixels = np.ascontiguousarray(to_square(image, side).transpose(2, 0, 1))
-        batch = torch.from_numpy(pixels)[None].to(self.device)
         with torch.inference_mode():
-            probabilities = self.model(batch).softmax(1)
-            probabilities = F.interpolate(probabilities, (height, width), mode="bilinear", align_corners=False)
-            confidence, labels = probabilities[0].max(0)
-        return Prediction(labels.to(torch.uint8).cpu().numpy(), confidence.cpu().numpy())
+            probabilities = self.model(torch.from_numpy(pixels)[None].to(self.device)).softmax(1)[0]
+        rows = max(1, _BAND_VALUES // (len(self.classes) * width))
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            yield Band(top, bottom, _enlarge(probabilities, top, bottom, height, width))
+
+
+def _enlarge(values: torch.Tensor, top: int, bottom: int, height: int, width: int) -> torch.Tensor:
+    """Return the rows top .. bottom - 1 of (C, h, w) `values` resized bilinearly to `height` x `width`.
+
+    As `interpolate` with `align_corners=False` over the whole, without holding the whole.
+    """
+    scale = values.shape[1] / height
+    place = ((torch.arange(top, bottom, device=values.device) + 0.5) * scale - 0.5).clamp(min=0)
+    above = place.long()
+    below = (above + 1).clamp(max=values.shape[1] - 1)
+    share = (place - above)[None, :, None]
+    rows = values[:, above] * (1 - share) + values[:, below] * share
+    return F.interpolate(rows[None], (bottom - top, width), mode="bilinear", align_corners=False)[0]

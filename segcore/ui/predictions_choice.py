@@ -18,6 +18,7 @@ from segcore.store import RunStore
 from segcore.text import percent, plural
 from segcore.ui import readers
 from segcore.ui.components import STATES, escape, say_if_gone
+from segcore.ui.predictions_view import Source
 from segcore.ui.state import Key, Param, choose, remember, remembered
 from segcore.ui.uploads import MAX_MEGABYTES, SUFFIXES, read_upload
 
@@ -30,7 +31,9 @@ class Scene:
 
     name: str
     image: np.ndarray
-    """HWC uint8 RGB, 0-255."""
+    """HWC uint8 RGB, 0-255, as large as the screen needs."""
+    source: Source
+    """Where it is in full."""
     truth: np.ndarray | None = None
     """(H, W) uint8 labels, 255 counting nowhere; None where nobody drew a mask."""
     seen_in_training: bool = False
@@ -115,7 +118,7 @@ def choose_scene(run: Run, workspace_datasets: DatasetStore) -> Scene | None:
     truth = readers.labels(pairs[name].mask, run.config.dataset, reading=dataset.report.mask_reading)
     if truth.shape != image.shape[:2]:
         truth = resize_labels(truth, image.shape[1], image.shape[0])
-    return Scene(name, image, truth, seen_in_training=source == TRAINING)
+    return Scene(name, image, readers.stamp(pairs[name].image), truth, seen_in_training=source == TRAINING)
 
 
 def _set_source(sources: list[str], split: Split) -> None:
@@ -185,4 +188,5 @@ def _uploaded() -> Scene | None:
     )
     if file is None:
         return None
-    return Scene(file.name, read_upload(file.getvalue(), file.name, max_side=readers.SCREEN_SIDE))
+    data = file.getvalue()
+    return Scene(file.name, read_upload(data, file.name, max_side=readers.SCREEN_SIDE), data)

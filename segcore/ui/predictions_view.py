@@ -13,18 +13,27 @@ import streamlit as st
 from PIL import Image
 
 from segcore import figures
+from segcore.data.readers import image_size, read_image, resize_labels
 from segcore.errors import NotFoundError
 from segcore.evaluation.metrics import Scores
 from segcore.runs import Run
 from segcore.text import percent
 from segcore.ui import readers
+from segcore.ui.components import progress_bar
 
 if TYPE_CHECKING:
     from segcore.inference.predictor import Predictor
 
 
-def predict(run: Run, image: np.ndarray) -> np.ndarray:
+Source = readers.Stamp | bytes
+"""An image file, or what an uploaded one holds."""
+
+
+def predict(run: Run, image: np.ndarray, source: Source) -> np.ndarray:
     """Return the labels (H, W) uint8 that the run's best weights give `image` (HWC uint8).
+
+    A network trained on crops is given `source` instead, of which `image` is the picture on screen: it knows things
+    at their native scale only. Its labels are shrunk to the size of `image`.
 
     Raises:
         SegcoreError: the weights are gone, damaged or do not fit.
@@ -33,7 +42,68 @@ def predict(run: Run, image: np.ndarray) -> np.ndarray:
         stat = run.best_weights.stat()
     except OSError as error:
         raise NotFoundError(f"Run {run.name} is gone or has lost its weights. Choose another one.") from error
-    return _predict((str(run.best_weights), stat.st_mtime_ns, stat.st_size), image)
+    weights = (str(run.best_weights), stat.st_mtime_ns, stat.st_size)
+    if run.config.recipe.geometry == "crop":
+        height, width = image.shape[:2]
+        return _predict_in_full(weights, source, width, height)
+    return _predict(weights, image)
+
+
+def _predict_in_full(weights: readers.Stamp, source: Source, width: int, height: int) -> np.ndarray:
+    """Return the labels that a network gives an image at its native scale, shrunk to `width` x `height`.
+
+    Kept like what `st.cache_data` keeps, which has no room for a bar that can be cancelled.
+    """
+    told = source if isinstance(source, tuple) else hashlib.sha256(source).hexdigest()
+    key, kept, state = (weights, told, width, height), _kept(), st.session_state
+    if key not in kept:
+        _stop_if_broken_off(key)
+        predictor, lock = _load(weights)
+        image = read_image(Path(source[0])) if isinstance(source, tuple) else read_image(Path("upload"), data=source)
+        state[_BEGUN] = key
+        with progress_bar("The network looks at the image, window by window") as progress:
+            progress(0, 1)
+            with lock:  # one network is shared by all visitors
+                labels = predictor.predict(image, progress).labels
+        state.pop(_BEGUN)
+        kept[key] = resize_labels(labels, width, height)
+        while len(kept) > 64:
+            kept.pop(next(iter(kept)), None)
+    return kept[key]
+
+
+_BEGUN = "predictions.begun"
+
+
+@st.cache_resource
+def _kept() -> dict[tuple[object, ...], np.ndarray]:
+    return {}
+
+
+def _stop_if_broken_off(key: tuple[object, ...]) -> None:
+    """End the page here where this very prediction was begun and not ended, with a button to begin it again.
+
+    That is what "Cancel" leaves behind. To begin again at once would make cancelling impossible.
+    """
+    state = st.session_state
+    if state.get(_BEGUN) == key:
+        st.info("The prediction was cancelled. Choose another image or network, or have this one looked at.")
+        st.button("Predict this image", icon=":material/play_arrow:", on_click=lambda: state.pop(_BEGUN, None))
+        st.stop()
+
+
+def draw_scale_note(run: Run, image: np.ndarray, source: Source) -> None:
+    """Say of a network trained on crops what it was shown, and that the screen shows less."""
+    recipe = run.config.recipe
+    if recipe.geometry != "crop":
+        return
+    width, height = image_size(Path(source[0])) if isinstance(source, tuple) else image_size(Path(), data=source)
+    shown_height, shown_width = image.shape[:2]
+    shrunk = f", shown here at {shown_width} × {shown_height}" if (shown_width, shown_height) != (width, height) else ""
+    st.caption(
+        f"This network was trained on crops: it looked at all {width} × {height} pixels in overlapping windows of "
+        f"{recipe.image_size} × {recipe.image_size}{shrunk}."
+    )
 
 
 def _digest(image: np.ndarray) -> str:

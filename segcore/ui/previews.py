@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from segcore import figures
 from segcore.config import ClassInfo
-from segcore.errors import ImageReadError
+from segcore.data.classes import palette
+from segcore.data.store import DatasetStore
+from segcore.errors import ImageReadError, SegcoreError
 from segcore.figures.theme import css
 from segcore.runs import Run
 from segcore.status import RunState
@@ -38,8 +41,7 @@ def draw(run: Run) -> None:
             except ImageReadError:
                 continue  # being written or just removed
             shown.append(predicted)
-            side = predicted.shape[0]
-            known = readers.image_and_truth(run, name, max(side, 256))
+            known = _image_and_truth(run, name, predicted.shape[0])
             columns = st.columns(3)
             with columns[2]:
                 st.image(
@@ -56,6 +58,21 @@ def draw(run: Run) -> None:
             shown.append(known[1])
         if shown:
             st.html(legend(run.config.dataset.trained_classes, shown))
+
+
+def _image_and_truth(run: Run, name: str, side: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return a previewed image and its mask in colours, as squares where the network was shown squares, else in the
+    image's own proportions; None where the dataset or its files are gone."""
+    if run.config.recipe.geometry == "resize":
+        return readers.image_and_truth(run, name, max(side, 256))
+    try:
+        dataset = DatasetStore().get(run.config.dataset.name)
+        pair = dataset.pair(name)
+        image = readers.image(pair.image, readers.PREVIEW_SIDE)
+        truth = readers.labels(pair.mask, dataset.config, readers.PREVIEW_SIDE, reading=dataset.report.mask_reading)
+    except SegcoreError:
+        return None
+    return image, figures.colorize(truth, palette(dataset.table.classes))
 
 
 NOT_LABELLED = (0, 0, 0)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from segcore.data.store import Dataset
 from segcore.errors import ImageReadError, SegcoreError
+from segcore.inference.predictor import Prediction, Predictor
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.ui import legend, predictions_choice, predictions_view, uploads
+from segcore.ui import legend, predictions_choice, predictions_view, previews, readers, uploads
 from segcore.ui.state import Key
 from tests import factories
 from tests.app.conftest import OpenApp, texts
@@ -142,12 +146,81 @@ def test_upload_is_predicted_without_scores(open_app: OpenApp) -> None:
 
 def test_predictions_are_kept_until_weights_or_image_change(run: Run) -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    labels = predictions_view.predict(run, image)
+    labels = predictions_view.predict(run, image, b"")
     assert labels.shape == (40, 60)
     assert labels.dtype == np.uint8
     run.best_weights.unlink()
     with pytest.raises(SegcoreError, match="lost its weights"):
-        predictions_view.predict(run, image)
+        predictions_view.predict(run, image, b"")
+
+
+# Networks trained on crops --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cropping(run: Run) -> Run:
+    """The run as if it had been trained on crops of 64 pixels, and one of its images larger than the screen."""
+    config = json.loads(run.config.model_dump_json())
+    config["recipe"]["geometry"] = "crop"
+    (run.path / "config.json").write_text(json.dumps(config))
+    return Run(run.path)
+
+
+@pytest.mark.usefixtures("cropping")
+def test_a_network_of_crops_looks_at_the_whole_file(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch, dataset: Dataset
+) -> None:
+    monkeypatch.setattr(readers, "SCREEN_SIDE", 32)
+    shown: list[tuple[int, ...]] = []
+    whole = Predictor.predict
+    monkeypatch.setattr(
+        Predictor, "predict", lambda self, image, *rest: (shown.append(image.shape), whole(self, image, *rest))[1]
+    )
+    predictions_view._kept().clear()
+    app = open_app(PAGE)
+    assert not app.exception
+    assert shown == [(64, 64, 3)], "the file, not the picture on screen"
+    assert "64 × 64 pixels in overlapping windows of 64 × 64" in texts(app)
+    app.run()
+    assert len(shown) == 1, "kept"
+
+
+def test_previews_of_crops_keep_the_images_proportions(cropping: Run) -> None:
+    pair = next(path for path in cropping.config.dataset.images.iterdir())
+    for folder in (pair.parent, cropping.config.dataset.masks):
+        with Image.open(folder / pair.name) as image:
+            image.resize((500, 250), Image.Resampling.NEAREST).save(folder / pair.name)
+    found = previews._image_and_truth(cropping, pair.stem, 32)
+    assert found is not None
+    assert [picture.shape for picture in found] == [(192, 384, 3)] * 2
+    squares = cropping.config.model_copy(
+        update={"recipe": cropping.config.recipe.model_copy(update={"geometry": "resize"})}
+    )
+    (cropping.path / "config.json").write_text(squares.model_dump_json())
+    found = previews._image_and_truth(Run(cropping.path), pair.stem, 32)
+    assert found is not None and found[0].shape == (256, 256, 3)
+
+
+@pytest.mark.usefixtures("cropping")
+def test_a_cancelled_prediction_waits_to_be_asked_again(open_app: OpenApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    whole = Predictor.predict
+
+    def cancelled_once(self: Predictor, *args: Any) -> Prediction:
+        asked.append(1)
+        if len(asked) == 1:
+            st.stop()  # how Streamlit ends a page, too, when its Cancel button is pressed
+        return whole(self, *args)
+
+    monkeypatch.setattr(Predictor, "predict", cancelled_once)
+    predictions_view._kept().clear()
+    app = open_app(PAGE)
+    assert len(asked) == 1 and not captions(app)
+    app.run()
+    assert len(asked) == 1 and "was cancelled" in texts(app)
+    next(button for button in app.button if button.label == "Predict this image").click().run()
+    assert not app.exception
+    assert len(asked) == 2 and "Prediction" in captions(app)
 
 
 def test_absent_class_is_said_to_be_absent() -> None:

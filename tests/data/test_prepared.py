@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 import subprocess
@@ -8,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segcore.config import Recipe
 from segcore.data import prepared as prepared_module
-from segcore.data.prepared import Prepared, prepare
-from segcore.data.store import Dataset
+from segcore.data.prepared import Prepared, prepare, prepared_size
+from segcore.data.store import Dataset, DatasetStore
 from segcore.errors import ConfigError, DatasetError, NotFoundError, WorkspaceError
 from segcore.workspace import Workspace
-from tests.factories import CLASSES, add_dataset
+from tests.factories import CLASSES, add_dataset, write_dataset
 
 
 @pytest.fixture
@@ -43,15 +45,16 @@ def test_prepared_images_are_those_of_the_source(dataset: Dataset) -> None:
     told: list[tuple[int, int]] = []
     prepared = prepare(dataset, 64, lambda done, total: told.append((done, total)))
     assert told == [(done, 8) for done in range(9)]
-    assert prepared.images.shape == (8, 64, 64, 3) and prepared.labels.shape == (8, 64, 64)
-    assert prepared.images.dtype == prepared.labels.dtype == np.uint8
-    assert isinstance(prepared.images, np.memmap) and not prepared.images.flags.writeable
+    assert prepared.shapes == [(64, 64)] * 8
     assert prepared.names == dataset.names and prepared.groups == [dataset.groups[name] for name in dataset.names]
     for pair in dataset.pairs:
         position = prepared.index_of(pair.name)
         image, labels = dataset.read(pair.name)
-        assert np.array_equal(prepared.images[position], image)
-        assert np.array_equal(prepared.labels[position], labels)
+        found, found_labels = prepared.image(position), prepared.label_map(position)
+        assert found.dtype == found_labels.dtype == np.uint8
+        assert not found.flags.writeable and not found_labels.flags.writeable
+        assert np.array_equal(found, image)
+        assert np.array_equal(found_labels, labels)
 
 
 def test_labels_are_never_blended(workspace: Workspace, tmp_path: Path) -> None:
@@ -61,7 +64,31 @@ def test_labels_are_never_blended(workspace: Workspace, tmp_path: Path) -> None:
         chess = np.indices((64, 64)).sum(axis=0) % 3
         Image.fromarray(np.array([CLASSES[row].color for row in (0, 1, 3)], np.uint8)[chess]).save(path)
     for size in (32, 50, 96):
-        assert set(np.unique(prepare(dataset, size).labels)) == {0, 2, 255}
+        prepared = prepare(dataset, size)
+        assert {label for index in range(8) for label in np.unique(prepared.label_map(index))} == {0, 2, 255}
+
+
+def test_images_of_any_size_are_kept_at_their_own(workspace: Workspace, tmp_path: Path) -> None:
+    config = write_dataset(tmp_path / "source")
+    rng = np.random.default_rng(0)
+    for number, path in enumerate(sorted(config.images.iterdir())):
+        height, width = 40 + 13 * number, 90 - 7 * number
+        rows = rng.integers(0, len(CLASSES), (height, width))
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+        Image.fromarray(np.array([info.color for info in CLASSES], np.uint8)[rows]).save(config.masks / path.name)
+    dataset = DatasetStore(workspace).add(config, val=0.25)
+    prepared = prepare(dataset, None)
+    assert prepared.shapes == [(40 + 13 * number, 90 - 7 * number) for number in range(8)]
+    for position, name in enumerate(dataset.names):
+        image, labels = dataset.read(name)
+        assert np.array_equal(prepared.image(position), image)
+        assert np.array_equal(prepared.label_map(position), labels)
+    assert prepare(dataset, 32).path != prepared.path
+
+
+def test_the_recipe_says_at_which_size() -> None:
+    assert prepared_size(Recipe(image_size=64)) == 64
+    assert prepared_size(Recipe(image_size=64, geometry="crop")) is None
 
 
 def test_a_second_call_reuses_what_the_first_built(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,12 +103,12 @@ def test_a_second_call_reuses_what_the_first_built(dataset: Dataset, monkeypatch
 def test_a_changed_source_is_prepared_anew(dataset: Dataset) -> None:
     first = prepare(dataset, 64)
     name = first.names[0]
-    before = np.array(first.images[0])
+    before = first.image(0).copy()
     pair = dataset.pair(name)
     Image.open(pair.image).rotate(180).save(pair.image)
     second = prepare(dataset, 64)
     assert second.path != first.path
-    assert np.array_equal(second.images[0], before[::-1, ::-1])
+    assert np.array_equal(second.image(0), before[::-1, ::-1])
     pair.image.unlink()
     third = prepare(dataset, 64)
     assert len(third) == 7
@@ -105,15 +132,44 @@ def test_what_killed_and_spoilt_builds_left_is_replaced(dataset: Dataset) -> Non
     target = prepare(dataset, 32).path
     for killed in (".x-32-building-abc", ".y-building-"):
         (target.parent / killed).mkdir()
+    index = target / "index.json"
     for spoil in (
-        lambda: (target / "index.json").unlink(),
-        lambda: (target / "labels.npy").unlink(),
-        lambda: os.truncate(target / "images.npy", 1000),
-        lambda: (target / "index.json").write_text("{"),
+        lambda: index.unlink(),
+        lambda: (target / "labels.bin").unlink(),
+        lambda: os.truncate(target / "images.bin", 1000),
+        lambda: index.write_text("{"),
+        lambda: index.write_text(index.read_text().replace("scene00_frame1", "scene00_frame0")),
     ):
         spoil()
-        assert len(prepare(dataset, 32)) == 8
+        mended = prepare(dataset, 32)
+        assert mended.mended and len(mended) == 8
         assert caches(dataset) == [target.name]
+    assert not prepare(dataset, 32).mended
+
+
+@pytest.mark.parametrize("file", ["images.bin", "labels.bin"])
+@pytest.mark.parametrize("size", [32, None])
+def test_a_flipped_bit_is_noticed_and_mended(dataset: Dataset, file: str, size: int | None) -> None:
+    prepared = prepare(dataset, size)
+    assert prepared.verify() and not prepared.mended
+    path = prepared.path / file
+    whole = path.read_bytes()
+    for place in (0, len(whole) // 2, len(whole) - 1):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        assert not Prepared(prepared.path, dataset.groups).verify()
+        mended = prepare(dataset, size)
+        assert mended.mended and mended.verify()
+        assert path.read_bytes() == whole
+        assert caches(dataset) == [prepared.path.name]
+
+
+def test_a_cache_of_an_earlier_version_is_replaced_without_alarm(dataset: Dataset) -> None:
+    index = prepare(dataset, 32).path / "index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "format": 2}))
+    assert not prepare(dataset, 32).mended
+    assert json.loads(index.read_text())["format"] > 2
 
 
 def test_a_disk_that_is_too_small_is_an_error_beforehand(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +259,7 @@ def test_prepared_data_travels_to_other_processes_as_a_path(dataset: Dataset) ->
     assert len(message) < 2000
     again = pickle.loads(message)  # noqa: S301 - made one line above
     assert isinstance(again, Prepared) and again.names == prepared.names and again.groups == prepared.groups
-    assert np.array_equal(again.images, prepared.images)
+    assert all(np.array_equal(again.image(index), prepared.image(index)) for index in range(8))
 
 
 def test_what_cannot_be_prepared_says_so(dataset: Dataset) -> None:

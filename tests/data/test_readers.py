@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from segcore.config import ClassInfo
+from segcore.data import readers
 from segcore.data.classes import ClassTable
-from segcore.data.readers import image_size, read_image, read_mask, read_square, resize_labels
+from segcore.data.readers import Reading, image_size, read_image, read_mask, read_square, resize_labels, to_square
 from segcore.errors import ImageReadError
 from tests.factories import CLASSES
 
@@ -61,6 +62,29 @@ def test_a_reduced_image_looks_like_the_whole_one_reduced(tmp_path: Path, suffix
     assert square.shape == (64, 64, 3)
     assert np.abs(square.astype(int) - cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA)).mean() < 2
     assert read_image(path, max_side=5000).shape == (800, 1200, 3), "never enlarged"
+
+
+@pytest.mark.parametrize("size", [(1600, 2400), (1603, 2399), (700, 1030), (511, 900)])
+@pytest.mark.parametrize("side", [32, 128, 250])
+def test_a_square_of_a_jpeg_is_nearly_that_of_all_its_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], side: int
+) -> None:
+    rng = np.random.default_rng(0)
+    rgb = np.clip(smooth(*size).astype(int) + rng.normal(0, 12, (*size, 1)), 0, 255).astype(np.uint8)
+    path = tmp_path / "big.jpg"
+    Image.fromarray(rgb).save(path, quality=90)
+    decoded: list[tuple[int, ...]] = []
+    whole = to_square(read_image(path), side)
+    convert = readers._to_rgb
+    monkeypatch.setattr(
+        readers, "_to_rgb", lambda *args, **options: (decoded.append((rgb := convert(*args, **options)).shape), rgb)[1]
+    )
+    reduced = read_square(path, side)
+    assert reduced.shape == (side, side, 3)
+    assert np.abs(reduced.astype(int) - whole).mean() < 1
+    assert min(decoded[0][:2]) >= min(2 * side, *size), "never below twice what is wanted"
+    if min(size) >= 4 * side:
+        assert decoded[0][0] <= size[0] // 2 + 1, "and not all pixels where half are enough"
 
 
 def test_a_square_of_a_small_image_is_enlarged(tmp_path: Path) -> None:
@@ -179,6 +203,29 @@ def test_black_and_white_masks_are_understood_as_colours_and_as_rows(tmp_path: P
     Image.fromarray(np.array([values, values], np.uint8)).save(tmp_path / "mask.png")
     labels, unknown = read_mask(tmp_path / "mask.png", BLACK_WHITE)
     assert labels.tolist() == [[0, 1], [0, 1]] and not unknown
+
+
+@pytest.mark.parametrize("reading", ["colors", "index"])
+@pytest.mark.parametrize("size", [(5, 4), (16, 9), (60, 60), (8, 6)])
+def test_a_mask_resized_first_has_the_labels_of_the_whole_one_resized(
+    tmp_path: Path, size: tuple[int, int], reading: Reading
+) -> None:
+    rows = np.random.default_rng(0).integers(0, 4, (29, 41))
+    Image.fromarray(COLORS[rows]).save(tmp_path / "rgb.png")
+    Image.fromarray(COLORS[rows]).convert("RGBA").save(tmp_path / "rgba.png")
+    Image.fromarray(rows.astype(np.uint8)).save(tmp_path / "index.png")
+    Image.fromarray(rows.astype(np.uint16)).save(tmp_path / "index16.png")
+    Image.fromarray(rows > 1).save(tmp_path / "bits.png")
+    Image.fromarray(np.repeat(rows[..., None], 3, axis=2).astype(np.uint8)).save(tmp_path / "grey_rgb.png")
+    save_palette(tmp_path / "palette.png", rows, COLORS)
+    # Grey but for one pixel, which no resized picture below shows: colours, and so no rows of the table.
+    nearly = np.repeat(rows[..., None], 3, axis=2).astype(np.uint8)
+    nearly[0, 0] = (9, 0, 0)
+    Image.fromarray(nearly).save(tmp_path / "nearly_grey.png")
+    for path in sorted(tmp_path.iterdir()):
+        whole, _ = read_mask(path, TABLE, reading=reading)
+        resized, _ = read_mask(path, TABLE, reading=reading, size=size)
+        assert np.array_equal(resized, resize_labels(whole, *size)), path.name
 
 
 def test_a_one_bit_mask_is_understood(tmp_path: Path) -> None:
