@@ -13,22 +13,26 @@ from pathlib import Path
 
 import typer
 
-from segcore.cli import datasets, networks, runs, studies
+from segcore.cli import datasets, networks, queue, runs, studies
 from segcore.errors import LaunchError, SegcoreError, TrainingError
 
 FLAGS = {
     "batch_size": "--batch-size",
     "classes": "--classes",
+    "crops_per_image": "--crops-per-image",
     "dataset": "--dataset",
     "decoder": "--decoder",
     "encoders": "--backbones",
     "epochs": "--epochs",
+    "geometry": "--geometry",
     "group_regex": "--group-regex",
     "ignore": "--ignore",
     "image_size": "--image-size",
     "images": "--images",
     "masks": "--masks",
+    "memory_format": "--memory-format",
     "out": "--out",
+    "precision": "--precision",
     "recipe": "--recipe",
     "seeds": "--seeds",
     "split": "--split-file",
@@ -46,6 +50,7 @@ app.add_typer(datasets.app, name="dataset")
 app.add_typer(studies.app, name="study")
 app.command("runs")(runs.list_runs)
 app.add_typer(runs.app, name="run")
+app.add_typer(queue.app, name="queue")
 app.command("summary")(networks.summary)
 app.command("predict")(networks.predict)
 

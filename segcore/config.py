@@ -219,13 +219,17 @@ class RunConfig(Config):
     @property
     def name(self) -> str:
         """Directory name of the run inside its study."""
-        start = "" if self.weights == "pretrained" else "-scratch"
-        return f"{self.encoder}{start}-seed{self.seed}"
+        return run_name(self.encoder, self.weights, self.seed)
 
     @property
     def contender(self) -> str:
         """Runs of one study with the same contender differ in their seed alone."""
         return self.encoder if self.weights == "pretrained" else f"{self.encoder} (scratch)"
+
+
+def run_name(encoder: str, weights: Weights, seed: int) -> str:
+    """Return what a run is called inside its study."""
+    return f"{encoder}{'' if weights == 'pretrained' else '-scratch'}-seed{seed}"
 
 
 class StudyConfig(Config):

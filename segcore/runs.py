@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,8 +27,9 @@ from segcore.config import DatasetConfig, Recipe, RunConfig
 from segcore.data.splits import Split
 from segcore.errors import ConfigError, NotFoundError, WorkspaceError
 from segcore.files import FileCache, append_json_line, atomic_path, read_json, read_json_lines, tail, write_json
+from segcore.inherited import is_held
 from segcore.records import EpochRecord, StepRecord
-from segcore.status import RunState, Status, is_alive
+from segcore.status import CLAIMED, RunState, Status, is_alive
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Run:
     def create(self, config: RunConfig, status: Status) -> None:
         """Write the directory of a new run; status.json last, as it makes the run visible."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / "config.json", config.to_json())
+        self.write_config(config)
         self.write_status(status)
 
     @property
@@ -84,6 +86,10 @@ class Run:
         """
         return _configs.get(self.path / "config.json")
 
+    def write_config(self, config: RunConfig) -> None:
+        """Replace config.json; while no worker has the run."""
+        write_json(self.path / "config.json", config.to_json())
+
     @property
     def split(self) -> Split:
         """The split the run trains and is judged on."""
@@ -99,6 +105,8 @@ class Run:
             # The worker may have written its last word between our reading and our looking.
             status = self._read_status()
         if status.state is RunState.RUNNING and not is_alive(status):
+            if status.phase == CLAIMED and is_held(self.start_lock):
+                return status  # the scheduler died just after starting the worker, which soon speaks for itself
             return replace(
                 status,
                 state=RunState.INTERRUPTED,
@@ -128,19 +136,35 @@ class Run:
         write_json(self.path / "status.json", status.to_json())
 
     def request_stop(self) -> None:
-        """Ask the worker to save its state and stop."""
-        write_json(self.path / "request.json", {"stop": True, "time": time.time()})
+        """Ask the worker to save its state and stop; asking again changes nothing."""
+        if not self.stop_requested():
+            write_json(self.path / "request.json", {"stop": True, "time": time.time()})
 
     def stop_requested(self) -> bool:
+        return self.stop_requested_at() is not None
+
+    def stop_requested_at(self) -> float | None:
+        """When it was first asked to stop, in seconds since 1970; None where it was not."""
         request = read_json(self.path / "request.json")
-        return bool(request and request.get("stop"))
+        return float(request.get("time", 0.0)) if request and request.get("stop") else None
 
     def clear_request(self) -> None:
         (self.path / "request.json").unlink(missing_ok=True)
 
     def worker_lock(self) -> FileLock:
-        """Held by the worker as long as it lives, so that no run is trained twice at once."""
+        """Held by the worker as long as it lives, so that no run is trained twice at once.
+
+        Raises:
+            NotFoundError: the run is gone; taking the lock would make its directory anew.
+        """
+        if not self.exists():
+            raise NotFoundError(f"{self.path} is no run (any more).")
         return FileLock(self.path / ".worker.lock")
+
+    @property
+    def start_lock(self) -> Path:
+        """Handed to the worker at its start (see `inherited`): tells that there is one before it can."""
+        return self.path / ".start.lock"
 
     # Records ---------------------------------------------------------------------------------------
 
@@ -246,7 +270,13 @@ class Run:
             "val_pixel_accuracy": best.val_pixel_accuracy if best else None,
             "val_miou": best.val_miou if best else None,
             "majority_baseline": status.majority_baseline,
+            "phase": status.phase,
+            "device": status.device,
+            "threads": status.threads,
             "seconds": round(status.seconds, 2),
+            "seconds_left": status.eta,
+            "predicted_seconds": status.predicted,
+            "predicted_seconds_after_epoch": status.predicted_after_epoch,
             "message": status.message,
             "path": str(self.path),
         }
@@ -299,6 +329,10 @@ class Study:
     def recipe(self) -> Recipe:
         return Recipe.from_json(self.shared["recipe"])
 
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Replace the recipe that new runs get; under the queue lock."""
+        write_json(self.path / "study.json", {**self.shared, "recipe": recipe.to_json()})
+
     @property
     def decoder(self) -> str:
         return str(self.shared["decoder"])
@@ -332,6 +366,17 @@ class Study:
         """Its runs, in the order they were created."""
         runs = [Run(directory) for directory in subdirectories(self.path) if Run(directory).exists()]
         return sorted(runs, key=_creation)
+
+
+def statuses(runs: Iterable[Run]) -> list[tuple[Run, Status]]:
+    """Runs with their status; one that cannot be read, or vanished meanwhile, is left out."""
+    rows = []
+    for run in runs:
+        try:
+            rows.append((run, run.status))
+        except WorkspaceError:
+            continue
+    return rows
 
 
 def subdirectories(path: Path) -> list[Path]:

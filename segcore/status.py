@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 import time
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,10 +17,14 @@ from segcore.errors import WorkspaceError
 
 HEARTBEAT_LIMIT = 180.0
 """Seconds without a sign of life after which a run on another host counts as interrupted."""
-
+WORRYING_SECONDS = 300.0
+"""Seconds without a sign of life after which a screen says so; a step of a large network may take a minute."""
 
 OTHER_WORKER = 3
 """Exit code of a worker that found another one at its run."""
+
+CLAIMED = "starting its process"
+"""Phase of a run that left the queue and whose process is not written down yet."""
 
 
 class RunState(StrEnum):
@@ -60,6 +67,7 @@ class Status:
     host: str | None = None
     pid: int | None = None
     pid_started: float | None = None
+    """When that process started, see `started_at`: with its pid, what tells it from a later one."""
     heartbeat: float | None = None
     phase: str = ""
     """What it is doing now, in a word or two: "preparing data", "training", "validating"."""
@@ -85,6 +93,14 @@ class Status:
     hint: str = ""
     """What to do about it."""
 
+    @property
+    def silence(self) -> float | None:
+        """Seconds since the last sign of life of a run that trains, where that is long enough to worry; else None."""
+        if self.state is not RunState.RUNNING or self.heartbeat is None:
+            return None
+        seconds = time.time() - self.heartbeat
+        return seconds if seconds > WORRYING_SECONDS else None
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -104,7 +120,7 @@ def process_identity(pid: int | None = None) -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "pid": process.pid,
-        "pid_started": process.create_time(),
+        "pid_started": started_at(process),
         "heartbeat": time.time(),
     }
 
@@ -118,7 +134,40 @@ def is_alive(status: Status) -> bool:
     try:
         process = psutil.Process(status.pid)
         return (
-            abs(process.create_time() - (status.pid_started or 0.0)) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
+            abs(started_at(process) - (status.pid_started or 0.0)) < 0.02 and process.status() != psutil.STATUS_ZOMBIE
         )
     except psutil.Error:
         return False
+
+
+def end_process(status: Status) -> bool:
+    """Kill the process named in a status; return whether it is gone. Another host's cannot be reached."""
+    if status.host != socket.gethostname() or not is_alive(status):
+        return False
+    try:
+        process = psutil.Process(status.pid)
+        process.kill()
+        process.wait(5)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+    return True
+
+
+def started_at(process: psutil.Process) -> float:
+    """When a process started: on Linux in seconds since the machine did, elsewhere since 1970.
+
+    psutil adds the time of the machine's start, which moves when somebody sets the clock; runs would then look dead.
+
+    Raises:
+        psutil.Error: there is no such process.
+    """
+    if sys.platform != "linux":
+        return float(process.create_time())
+    try:
+        # Field 22; the second is the program's name in brackets, which may hold blanks and brackets (man 5 proc).
+        fields_from_third = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError as error:
+        raise psutil.NoSuchProcess(process.pid) from error
+    return int(fields_from_third[19]) / os.sysconf("SC_CLK_TCK")

@@ -1,32 +1,25 @@
-"""All studies and runs of a workspace, and the queue in which runs wait."""
+"""All studies and runs of a workspace: finding, creating, extending and removing them."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from segcore.config import DatasetConfig, RunConfig, StudyConfig
+from segcore import extension
+from segcore.config import DatasetConfig, Recipe, RunConfig, StudyConfig
 from segcore.data.splits import Split
-from segcore.errors import ConfigError, ExistsError, LaunchError, NotFoundError, WorkspaceError
-from segcore.runs import Run, Study, subdirectories
-from segcore.status import RunState, Status, process_identity
-from segcore.workspace import Workspace
+from segcore.errors import ConfigError, ExistsError, NotFoundError, WorkspaceError
+from segcore.runqueue import RunQueue, queue_lock
+from segcore.runs import Run, Study, statuses, subdirectories
+from segcore.status import RunState, Status
 
 
-class RunStore:
-    """All studies and runs of a workspace."""
-
-    def __init__(self, workspace: Workspace | None = None) -> None:
-        self.workspace = workspace or Workspace()
+class RunStore(RunQueue):
+    """All studies and runs of a workspace, and what may be done with them."""
 
     def studies(self) -> list[Study]:
         """All studies that can be read, the newest first."""
@@ -93,6 +86,7 @@ class RunStore:
         dataset_fingerprint: str,
         split: Split,
         weights_files: Mapping[str, Path] | None = None,
+        predicted: Mapping[str, float] | None = None,
     ) -> list[Run]:
         """Write the directories of all runs that `config` asks for, state `queued`, and return the new ones.
 
@@ -105,6 +99,7 @@ class RunStore:
             dataset_fingerprint: of the dataset as it is now.
             split: of the dataset; copied into the study.
             weights_files: local files of pretrained weights, by encoder.
+            predicted: seconds that each run is expected to take, by its name.
 
         Raises:
             ConfigError: a study of that name differs in what its runs must share.
@@ -127,6 +122,7 @@ class RunStore:
             else:
                 undo.callback(shutil.rmtree, study.path, ignore_errors=True)
                 study.create({**shared, "created": time.time()}, split)
+            place = self.next_place()
             # Seeds in the outer loop: every backbone has its first result before any has its second.
             for seed in config.seeds:
                 for encoder in config.encoders:
@@ -146,8 +142,13 @@ class RunStore:
                     if run.exists():
                         continue
                     undo.callback(shutil.rmtree, run.path, ignore_errors=True)
-                    now = time.time()
-                    run.create(run_config, Status(state=RunState.QUEUED, created=now, queued=now))
+                    status = Status(
+                        state=RunState.QUEUED,
+                        created=time.time(),
+                        queued=place + 1e-3 * len(new),
+                        predicted=(predicted or {}).get(run.name),
+                    )
+                    run.create(run_config, status)
                     new.append(run)
             undo.pop_all()  # all went well: nothing is taken back
         return new
@@ -161,68 +162,36 @@ class RunStore:
         return [run for run, _ in rows]
 
     def statuses(self, runs: Iterable[Run] | None = None) -> list[tuple[Run, Status]]:
-        """Runs with their status; one whose directory vanished meanwhile is left out."""
-        rows = []
-        for run in self.runs() if runs is None else runs:
-            try:
-                rows.append((run, run.status))
-            except WorkspaceError:
-                continue
-        return rows
+        """Runs, by default all, with their status; one whose directory vanished meanwhile is left out."""
+        return statuses(self.runs() if runs is None else runs)
 
-    def claim_next(self) -> Run | None:
-        """Take the run that waits longest out of the queue, marked as running by this process."""
+    def requeue_failed(self, study: str | None = None) -> list[Run]:
+        """Put all failed and interrupted runs, of one study or of all, back into the queue; return them.
+
+        Those that a person stopped stay as they are.
+        """
+        chosen = self.runs(study)
         with queue_lock(self.workspace):
-            waiting = [(run, status) for run, status in self.statuses() if status.state is RunState.QUEUED]
-            if not waiting:
-                return None
-            run, status = min(waiting, key=lambda row: row[1].queued)
-            run.write_status(
-                replace(status, state=RunState.RUNNING, phase="starting", message="", hint="", **process_identity())
-            )
-            return run
+            rows = [row for row in self.statuses(chosen) if row[1].state in (RunState.FAILED, RunState.INTERRUPTED)]
+            rows.sort(key=lambda row: row[1].queued)  # in the order in which they were once asked for
+            for run, status in rows:
+                self._requeue(run, status)
+        return [run for run, _ in rows]
 
-    def hand_over(self, run: Run, pid: int) -> None:
-        """Write the process that works on a claimed run into its status, unless it has done so itself."""
-        with queue_lock(self.workspace):
-            status = run.status
-            if status.state is RunState.RUNNING and status.pid == os.getpid():
-                run.write_status(replace(status, **process_identity(pid)))
+    def extend(self, runs: Sequence[Run], epochs: int) -> None:
+        """Queue finished runs to train on to `epochs` epochs in all; their provenance says so.
 
-    def close(self, run: Run, state: RunState, message: str, hint: str) -> None:
-        """Write the end of a run whose worker could not; leave alone one that said how it ended."""
-        with queue_lock(self.workspace):
-            status = run.status
-            if status.state in (RunState.RUNNING, RunState.INTERRUPTED):
-                run.write_status(
-                    replace(status, state=state, phase="", eta=None, ended=time.time(), message=message, hint=hint)
-                )
-
-    def stop(self, run: Run) -> None:
-        """Stop a run: at once where it waits; where it trains, its worker saves its state first."""
-        with queue_lock(self.workspace):
-            status = run.status
-            if status.state is RunState.QUEUED:
-                run.write_status(
-                    replace(status, state=RunState.STOPPED, ended=time.time(), message="Stopped before it started.")
-                )
-            elif status.state is RunState.RUNNING:
-                run.request_stop()
-
-    def requeue(self, run: Run) -> None:
-        """Put a stopped, failed or interrupted run back into the queue; it goes on where it ended.
+        Once all runs of a study have the new recipe, so has the study; until then its runs differ, and comparing
+        them says so. A run that is cancelled before it began is the finished run that it was.
 
         Raises:
-            ConfigError: the run trains, waits or is finished.
+            ConfigError: one of them is not finished, or has as many epochs already (field "epochs"); none is changed.
         """
         with queue_lock(self.workspace):
-            status = run.status
-            if not status.state.resumable:
-                raise ConfigError(f"Run {run.name} is {status.state}; only a run that ended early can resume.")
-            run.clear_request()
-            run.write_status(
-                replace(status, state=RunState.QUEUED, queued=time.time(), ended=None, phase="", message="", hint="")
-            )
+            for run, status in extension.check(runs, epochs):
+                extension.extend(run, status, epochs, self.next_place())
+            for study in {run.path.parent for run in runs}:
+                extension.follow(Study(study))
 
     def remove_run(self, run: Run) -> Path:
         """Move a run to the trash.
@@ -248,27 +217,14 @@ class RunStore:
             return self.workspace.discard(study.path)
 
 
-def queue_lock(workspace: Workspace) -> FileLock:
-    """The lock under which runs enter and leave the queue.
-
-    Raises:
-        LaunchError: on entering, when another process holds it for more than 20 s.
-    """
-    return _QueueLock(workspace.queue_lock, timeout=20)
-
-
-class _QueueLock(FileLock):
-    def acquire(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().acquire(*args, **kwargs)
-        except Timeout as error:
-            raise LaunchError(f"Another process holds {self.lock_file}. Try again in a moment.") from error
-
-
 def _check_same(study: Study, shared: dict[str, Any]) -> None:
     """Refuse runs that would make a study compare what cannot be compared."""
     existing = study.shared
-    differing = [key for key, value in shared.items() if json.dumps(existing.get(key)) != json.dumps(value)]
+    for key, read in (("recipe", Recipe.from_json), ("dataset", DatasetConfig.from_json)):
+        with suppress(ConfigError):  # what cannot be read differs
+            # A study of an earlier version lacks the fields that came since: then the defaults are meant.
+            existing[key] = read(existing[key]).to_json()
+    differing = [key for key, value in shared.items() if existing.get(key) != value]
     if differing:
         names = ", ".join(_difference(key, existing.get(key), shared[key]) for key in differing)
         raise ConfigError(

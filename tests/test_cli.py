@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import pytest
 from PIL import Image
 
 from segcore.__main__ import main
-from segcore.cli import output
-from segcore.config import DatasetConfig, StudyConfig
+from segcore.cli import output, studies
+from segcore.config import DatasetConfig, Recipe, StudyConfig
 from segcore.errors import LaunchError
 from segcore.progress import Progress, silent
 from segcore.runs import Run
@@ -220,6 +221,10 @@ def test_run_of_another_workspace_is_left_alone(store: RunStore, error_of: Call,
         (["--epochs", "0"], "--epochs"),
         (["--epochs", "many"], "--epochs"),
         (["--batch-size", "1"], "--batch-size"),
+        (["--geometry", "zoom"], "--geometry"),
+        (["--crops-per-image", "0"], "--crops-per-image"),
+        (["--precision", "fp8"], "--precision"),
+        (["--memory-format", "nchw"], "--memory-format"),
         (["--recipe", "cake"], "default, notebook"),
         (["--weights", "some"], "--weights"),
         (["--decoder", "unett"], "unet"),
@@ -285,6 +290,7 @@ def test_study_run_follows_to_the_end(
 ) -> None:
     seen = fake_launch(monkeypatch, store, RunState.FINISHED, RunState.QUEUED)
     words = ("--seeds", "0,1", "--epochs", "7", "--decoder", "fpn", "--image-size", "96", "--batch-size", "4")
+    words += ("--geometry", "crop", "--crops-per-image", "3", "--precision", "bf16", "--memory-format", "channels_last")
     document = json_of(*STUDY, *words)
     assert [row["state"] for row in document["runs"]] == ["finished", "finished"]
     assert document["states"] == {"finished": 2}
@@ -293,7 +299,10 @@ def test_study_run_follows_to_the_end(
     config = seen[0]
     assert (config.encoders, config.weights, config.decoder) == (("resnet18", "resnet34"), "none", "fpn")
     assert config.seeds == (0, 1)
-    assert (config.recipe.epochs, config.recipe.image_size, config.recipe.batch_size) == (7, 96, 4)
+    recipe = config.recipe
+    assert (recipe.epochs, recipe.image_size, recipe.batch_size) == (7, 96, 4)
+    assert (recipe.geometry, recipe.crops_per_image) == ("crop", 3)
+    assert (recipe.precision, recipe.memory_format) == ("bf16", "channels_last")
 
 
 def test_study_run_prints_a_table_and_tells_of_progress(
@@ -316,7 +325,7 @@ def test_study_run_fails_with_its_runs(
     printed = capsys.readouterr()
     assert json.loads(printed.out)["states"] == {"finished": 1, state.value: 1}
     assert state.value in printed.err
-    assert "run resume" in printed.err
+    assert "study retry new" in printed.err
 
 
 def test_detached_study_returns_at_once(store: RunStore, json_of: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,6 +371,163 @@ def test_demo_launches_the_shared_study(store: RunStore, json_of: Call, monkeypa
     assert json_of("demo")["states"] == {"finished": 1}
     assert seen == [demo_study()]
     assert drawn == [True]
+
+
+# The queue -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Workspace]:
+    """The workspaces for which a scheduler was asked; none is started."""
+    asked: list[Workspace] = []
+    monkeypatch.setattr("segcore.launch.local.ensure_scheduler", asked.append)
+    monkeypatch.setattr("segcore.runqueue.cores", lambda: 4)
+    return asked
+
+
+def test_queue_from_show_to_move(store: RunStore, json_of: Call, error_of: Call, started: list[Workspace]) -> None:
+    running = factories.make_run(store, seed=9, state=RunState.RUNNING)
+    runs = [factories.make_run(store, seed=seed, state=RunState.QUEUED) for seed in range(3)]
+    shown = json_of("queue", "show")
+    assert (shown["paused"], shown["slots"], shown["cores"], shown["works"]) == (False, 1, 4, False)
+    assert [row["run"] for row in shown["training"]] == [running.name]
+    assert [row["run"] for row in shown["waiting"]] == [run.name for run in runs]
+    moved = json_of("queue", "move", f"study/{runs[2].name}", "1")["waiting"]
+    assert [row["seed"] for row in moved] == [2, 0, 1]
+    assert [row["seed"] for row in json_of("queue", "move", runs[2].path, "3")["waiting"]] == [0, 1, 2]
+    assert "is running" in error_of("queue", "move", running.path, "1")
+    assert "--help" in error_of("queue", "move", runs[0].path, "0")
+    assert json_of("queue", "slots", "2") == {"paused": False, "slots": 2, "cores": 4}
+    assert "1 to 4" in error_of("queue", "slots", "5")
+    assert json_of("queue", "pause")["paused"] is True
+    assert json_of("queue", "resume") == {"paused": False, "slots": 2, "cores": 4}
+    assert started
+
+
+def test_queue_says_for_people_how_it_stands(
+    store: RunStore, started: list[Workspace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["queue", "show"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Nothing trains and nothing waits." in printed.err
+    run = factories.make_run(store, state=RunState.QUEUED)
+    run.write_status(replace(run.status, predicted=120.0))
+    assert main(["queue", "show"]) == 0
+    printed = capsys.readouterr()
+    assert "2 min" in printed.out
+    assert "Nothing works on the queue" in printed.err
+    assert main(["queue", "slots", "2"]) == 0
+    assert "each with 2 processor cores" in capsys.readouterr().out
+    assert main(["queue", "pause"]) == 0
+    assert "is paused" in capsys.readouterr().out
+    assert main(["queue", "show"]) == 0
+    assert "queue resume" in capsys.readouterr().err
+
+
+def test_queueing_into_a_paused_queue_is_told(
+    store: RunStore, started: list[Workspace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = factories.make_run(store, state=RunState.STOPPED)
+    store.set_queue(paused=True)
+    assert main(["run", "resume", str(run.path)]) == 0
+    assert "queue resume" in capsys.readouterr().err
+
+
+def test_run_extend(store: RunStore, json_of: Call, error_of: Call, started: list[Workspace]) -> None:
+    run = factories.make_run(store)
+    row = json_of("run", "extend", run.path, "--epochs", "9")
+    assert (row["state"], row["epoch"], row["epochs"]) == ("queued", 5, 9)
+    assert len(started) == 1
+    assert "not finished" in error_of("run", "extend", run.path, "--epochs", "12")
+    assert json_of("run", "stop", run.path)["state"] == "finished"
+    assert error_of("run", "extend", run.path, "--epochs", "5").startswith("Error: --epochs: ")
+    assert "--help" in error_of("run", "extend", run.path)
+
+
+def test_study_extend_takes_what_is_finished(
+    store: RunStore, json_of: Call, error_of: Call, started: list[Workspace]
+) -> None:
+    runs = factories.make_mixed_study(store)
+    document = json_of("study", "extend", "mixed", "--epochs", "9")
+    assert document == {"study": "mixed", "queued": [runs[RunState.FINISHED].name], "left": 5}
+    assert len(started) == 1
+    assert json_of("study", "extend", "mixed", "--epochs", "9")["queued"] == []
+    factories.make_run(store, study="done")
+    assert error_of("study", "extend", "done", "--epochs", "5").startswith("Error: --epochs: ")
+
+
+def test_study_retry(
+    store: RunStore, json_of: Call, started: list[Workspace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = factories.make_mixed_study(store)
+    failed = [runs[RunState.FAILED].name, runs[RunState.INTERRUPTED].name]
+    assert json_of("study", "retry", "mixed") == {"study": "mixed", "queued": failed}
+    assert len(started) == 1
+    assert main(["study", "retry", "mixed"]) == 0
+    assert "no run that failed" in capsys.readouterr().out
+    assert len(started) == 1
+
+
+def test_stopping_says_what_became_of_the_run(store: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = factories.make_mixed_study(store)
+    said = {
+        RunState.QUEUED: "does not wait any more; it is stopped",
+        RunState.RUNNING: "is being stopped",
+        RunState.FINISHED: "is finished already",
+    }
+    for state, text in said.items():
+        assert main(["run", "stop", str(runs[state].path)]) == 0
+        assert text in capsys.readouterr().out
+
+
+def test_listings_say_where_and_how_long(store: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
+    run = factories.make_run(store, state=RunState.RUNNING)
+    run.write_status(replace(run.status, device="cuda:1", phase="validating", predicted=600.0))
+    assert main(["runs"]) == 0
+    printed = capsys.readouterr().out
+    assert "running on cuda:1: validating" in printed
+    assert "10 min" in printed
+    run.write_status(replace(run.status, predicted_after_epoch=1200.0, heartbeat=0.0))
+    assert main(["runs"]) == 0
+    printed = capsys.readouterr().out
+    assert "20 min" in printed
+    assert "no sign of life" in printed
+
+
+def test_following_a_paused_queue_says_so_once(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_launch(monkeypatch, store, RunState.QUEUED)
+    store.set_queue(paused=True)
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            store.set_queue(paused=False)
+
+    def finish_unless_paused(workspace: Workspace) -> None:
+        if not store.queue_settings().paused:
+            (run,) = store.runs("new")
+            factories.set_state(run, RunState.FINISHED, done=5)
+            run.write_status(replace(run.status, seconds=700.0, predicted=600.0))
+
+    monkeypatch.setattr("segcore.cli.follow.ensure_scheduler", finish_unless_paused)
+    monkeypatch.setattr("segcore.cli.follow.time.sleep", nap)
+    assert main(list(STUDY)) == 0
+    printed = capsys.readouterr().err
+    assert printed.count("queue resume") == 1
+    assert "took 12 min (expected 10 min)" in printed
+
+
+def test_choices_are_those_of_the_recipe() -> None:
+    for name, choices in (
+        ("geometry", studies.Geometry),
+        ("precision", studies.Precision),
+        ("memory_format", studies.MemoryFormat),
+    ):
+        assert Recipe.model_fields[name].annotation == choices
 
 
 # Networks ------------------------------------------------------------------------------------------

@@ -2,15 +2,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
-from segcore.config import StudyConfig
+from segcore import status as status_module
+from segcore.config import Recipe, StudyConfig
 from segcore.errors import ConfigError, ExistsError, NotFoundError, WorkspaceError
+from segcore.files import read_json, write_json
+from segcore.runqueue import HUNG_SECONDS, QueueSettings
 from segcore.runs import Run
-from segcore.status import RunState, process_identity
+from segcore.status import RunState, is_alive, process_identity
 from segcore.store import RunStore
 from segcore.workspace import Workspace
 from tests.factories import RESNET18, fake_dataset, make_mixed_study, make_run
@@ -235,3 +242,307 @@ def test_studies_that_a_dataset_is_still_needed_for(store: RunStore) -> None:
     make_run(store, study="broken-off", state=RunState.FAILED)
     make_run(store, study="elsewhere", state=RunState.FAILED, dataset=fake_dataset("other"))
     assert store.unfinished_on("tiny") == ["broken-off"]
+
+
+# The queue -----------------------------------------------------------------------------------------
+
+
+def names(runs: list[Run]) -> str:
+    """Backbones and seeds of runs in short: "r0 v0"."""
+    return " ".join(f"{run.name[0]}{run.name[-1]}" for run in runs)
+
+
+def test_queue_settings_are_kept_and_checked(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segcore.runqueue.cores", lambda: 4)
+    assert store.queue_settings() == QueueSettings(paused=False, slots=1)
+    assert store.set_queue(slots=3) == QueueSettings(slots=3)
+    assert store.set_queue(paused=True) == QueueSettings(paused=True, slots=3)
+    assert RunStore(store.workspace).queue_settings() == QueueSettings(paused=True, slots=3)
+    for slots in (0, 5):
+        with pytest.raises(ConfigError, match="1 to 4") as caught:
+            store.set_queue(slots=slots)
+        assert caught.value.field == "slots"
+    monkeypatch.setattr("segcore.runqueue.cores", lambda: 2)
+    assert store.queue_settings().slots == 2  # the workspace came to a smaller machine
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"slots": "many"}', '{"slots": 0}', '{"colour": 1}'])
+def test_damaged_queue_settings_are_chosen_anew(store: RunStore, text: str) -> None:
+    (store.workspace.root / "queue.json").write_text(text)
+    assert store.queue_settings() == QueueSettings()
+    assert store.set_queue(paused=True).paused
+    assert store.queue_settings().paused
+
+
+def test_a_paused_queue_gives_nothing_out(store: RunStore) -> None:
+    runs = create(store)
+    store.set_queue(paused=True)
+    assert store.claim_next() is None
+    store.set_queue(paused=False)
+    assert store.claim_next("cuda:1") == runs[0]
+    assert runs[0].status.device == "cuda:1"
+
+
+@pytest.mark.parametrize(
+    ("moved", "position", "expected"),
+    [
+        (3, 0, "v1 r0 v0 r1"),
+        (0, 1, "v0 r0 r1 v1"),
+        (0, 2, "v0 r1 r0 v1"),
+        (1, 3, "r0 r1 v1 v0"),
+        (1, 99, "r0 r1 v1 v0"),
+        (2, -5, "r1 r0 v0 v1"),
+        (2, 2, "r0 v0 r1 v1"),
+    ],
+)
+def test_moving_a_waiting_run(store: RunStore, moved: int, position: int, expected: str) -> None:
+    runs = create(store)
+    assert names(store.waiting()) == "r0 v0 r1 v1"
+    store.move(runs[moved], position)
+    assert names(store.waiting()) == expected
+    assert names([store.claim_next() or runs[0] for _ in runs]) == expected
+
+
+def test_moving_finds_room_between_times_that_are_equal_or_next_to_each_other(store: RunStore) -> None:
+    runs = create(store)
+    for run in runs:
+        run.write_status(replace(run.status, queued=1e9, created=1e9))
+    order = store.waiting()
+    for _ in range(80):  # far more often than a time can be halved
+        store.move(store.waiting()[2], 1)
+        order = [order[0], order[2], order[1], order[3]]
+        assert store.waiting() == order
+
+
+def test_only_what_waits_can_be_moved(store: RunStore) -> None:
+    runs = create(store)
+    store.claim_next()
+    with pytest.raises(ConfigError, match="is running"):
+        store.move(runs[0], 0)
+
+
+def test_a_clock_set_back_does_not_jump_the_queue(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = create(store, seeds=(0,))
+    store.stop(runs[0])
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    store.requeue(runs[0])
+    create(store, seeds=(1,))
+    assert names(store.waiting()) == "v0 r0 r1 v1"
+
+
+def test_a_clock_that_is_set_does_not_kill_what_runs(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(store, state=RunState.RUNNING)
+    # psutil adds the time of the machine's start, which is what moves.
+    monkeypatch.setattr("psutil.Process.create_time", lambda _self: time.time())
+    assert run.state is RunState.RUNNING
+
+
+def test_a_pid_used_again_is_another_process(store: RunStore) -> None:
+    run = make_run(store, state=RunState.RUNNING)
+    run.write_status(replace(run.status, pid_started=(run.status.pid_started or 0) - 1))
+    assert run.state is RunState.INTERRUPTED
+
+
+def test_a_cancelled_run_says_whether_it_had_begun(store: RunStore) -> None:
+    begun = make_run(store, state=RunState.STOPPED)
+    store.requeue(begun)
+    store.stop(begun)
+    assert "went on" in begun.status.message
+    (fresh,) = create(store, seeds=(0,), encoders=("vgg16",))
+    store.stop(fresh)
+    assert "started" in fresh.status.message
+
+
+def test_retrying_takes_what_failed_and_leaves_what_was_stopped(store: RunStore) -> None:
+    runs = make_mixed_study(store)
+    other = make_run(store, study="other", state=RunState.FAILED)
+    requeued = store.requeue_failed("mixed")
+    assert requeued == [runs[RunState.FAILED], runs[RunState.INTERRUPTED]]
+    assert store.waiting() == [runs[RunState.QUEUED], *requeued]
+    assert runs[RunState.FAILED].status.message == ""
+    assert runs[RunState.STOPPED].state is RunState.STOPPED
+    assert store.requeue_failed() == [other]
+    with pytest.raises(NotFoundError):
+        store.requeue_failed("nothing")
+
+
+def test_a_worker_that_heeds_nothing_is_ended_when_asked_again(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as hung:
+        run = make_run(store, state=RunState.RUNNING)
+        run.write_status(replace(run.status, **process_identity(hung.pid)))
+        store.stop(run)
+        asked = run.stop_requested_at()
+        store.stop(run)
+        assert (run.state, run.stop_requested_at()) == (RunState.RUNNING, asked)
+        assert asked is not None
+        now = asked + HUNG_SECONDS + 1
+        monkeypatch.setattr(time, "time", lambda: now)
+        run.write_status(replace(run.status, heartbeat=now - 5))
+        store.stop(run)
+        assert run.state is RunState.RUNNING  # it lives, and is just saving
+        run.write_status(replace(run.status, heartbeat=asked))
+        assert is_alive(run.status)
+        store.stop(run)
+        assert not psutil.pid_exists(hung.pid)
+    assert run.state is RunState.STOPPED
+    assert "no sign of life" in run.status.message
+    assert not run.stop_requested()
+
+
+def test_silence_of_a_running_run_is_noticed(store: RunStore) -> None:
+    run = make_run(store, state=RunState.RUNNING)
+    assert run.status.silence is None
+    long_ago = time.time() - 2 * status_module.WORRYING_SECONDS
+    assert (replace(run.status, heartbeat=long_ago).silence or 0) > status_module.WORRYING_SECONDS
+    assert replace(run.status, heartbeat=long_ago, state=RunState.FINISHED).silence is None
+
+
+def test_a_lock_does_not_bring_a_removed_run_back(store: RunStore) -> None:
+    run = make_run(store)
+    shutil.rmtree(run.path)
+    with pytest.raises(NotFoundError):
+        run.worker_lock()
+    assert not run.path.exists()
+
+
+def test_what_was_expected_is_written_down(store: RunStore) -> None:
+    dataset = fake_dataset()
+    config = StudyConfig(name="s", dataset="tiny", encoders=("resnet18", "vgg16"), weights="none")
+    predicted = {"resnet18-scratch-seed0": 90.0}
+    first, second = store.create_study(config, dataset.config, dataset.fingerprint, dataset.split, predicted=predicted)
+    assert (first.status.predicted, second.status.predicted) == (90.0, None)
+    assert first.summary()["predicted_seconds"] == 90.0
+
+
+def test_a_study_of_an_earlier_version_grows(store: RunStore) -> None:
+    (run,) = create(store, encoders=("resnet18",), seeds=(0,))
+    path = run.path.parent / "study.json"
+    value = read_json(path) or {}
+    for field in ("geometry", "crops_per_image", "precision", "memory_format"):
+        del value["recipe"][field]
+    del value["dataset"]["synthetic"]
+    write_json(path, value)
+    assert len(create(store, encoders=("resnet18",), seeds=(1,))) == 1
+    with pytest.raises(ConfigError, match="precision auto, not fp32"):
+        create(store, recipe=Recipe(precision="fp32"))
+
+
+# Training longer -----------------------------------------------------------------------------------
+
+
+def finished(store: RunStore, seed: int = 0, **options: object) -> Run:
+    return make_run(store, seed=seed, epochs=5, **options)  # type: ignore[arg-type]
+
+
+def test_a_finished_run_is_extended(store: RunStore) -> None:
+    run = finished(store)
+    run.write_status(replace(run.status, predicted=10.0, predicted_after_epoch=20.0))
+    run.request_stop()  # came too late, and must not stop it now
+    store.extend([run], 8)
+    assert run.state is RunState.QUEUED
+    assert run.config.recipe.epochs == 8
+    assert (run.status.epoch, run.status.ended) == (5, None)
+    assert (run.status.predicted, run.status.predicted_after_epoch) == (16.0, 32.0)
+    assert not run.stop_requested()
+    (entry,) = run.provenance()["extended"]
+    assert (entry["from"], entry["to"]) == (5, 8)
+    assert "rose again" in entry["note"]
+    assert run.provenance()["weights"]["kind"] == "local"  # all else that was known stays
+
+
+def test_the_study_follows_when_all_its_runs_are_extended(store: RunStore) -> None:
+    runs = [finished(store, seed) for seed in (0, 1)]
+    study = store.study("study")
+    store.extend(runs[:1], 8)
+    assert study.recipe.epochs == 5
+    assert {run.config.recipe.epochs for run in runs} == {5, 8}
+    store.extend(runs[1:], 8)
+    assert study.recipe.epochs == 8
+    assert finished_with_recipe(store, study.recipe).config.recipe.epochs == 8
+
+
+def finished_with_recipe(store: RunStore, recipe: Recipe) -> Run:
+    """Add one more seed under the study's recipe, as the Charts page does."""
+    dataset = fake_dataset()
+    config = StudyConfig(name="study", dataset="tiny", encoders=(RESNET18,), seeds=(9,), recipe=recipe)
+    (run,) = store.create_study(config, dataset.config, dataset.fingerprint, dataset.split)
+    return run
+
+
+def test_extending_is_all_or_nothing(store: RunStore) -> None:
+    runs = [finished(store, 0), finished(store, 1), make_run(store, seed=2, state=RunState.FAILED)]
+    with pytest.raises(ConfigError, match=r"seed2 \(failed\)"):
+        store.extend(runs, 8)
+    for epochs in (5, 4, 0):
+        with pytest.raises(ConfigError, match="more than that") as caught:
+            store.extend(runs[:2], epochs)
+        assert caught.value.field == "epochs"
+    with pytest.raises(ConfigError) as caught:
+        store.extend(runs[:2], 10_001)
+    assert caught.value.field == "epochs"
+    assert {run.config.recipe.epochs for run in runs} == {5}
+    assert store.waiting() == []
+
+
+def test_cancelling_an_extension_leaves_the_run_as_it_was(store: RunStore) -> None:
+    runs = [finished(store, seed) for seed in (0, 1)]
+    before = [(run.status, run.config, run.provenance()) for run in runs]
+    store.extend(runs, 8)
+    assert store.study("study").recipe.epochs == 8
+    for run in runs:
+        store.stop(run)
+        assert store.study("study").recipe.epochs == 5
+    assert [(replace(run.status, queued=s.queued), run.config, run.provenance()) for run, (s, _, _) in
+            zip(runs, before, strict=True)] == before  # fmt: skip
+
+
+def test_an_extension_that_has_begun_is_stopped_like_any_run(store: RunStore) -> None:
+    run = finished(store)
+    store.extend([run], 8)
+    run.write_status(replace(run.status, state=RunState.STOPPED, epoch=6, step=12, steps=16))
+    store.requeue(run)
+    store.stop(run)
+    assert run.state is RunState.STOPPED
+    assert run.config.recipe.epochs == 8
+
+
+def test_extending_twice_keeps_both_entries_and_drops_one_that_did_not_take_place(store: RunStore) -> None:
+    run = finished(store)
+    store.extend([run], 6)
+    run.write_status(replace(run.status, state=RunState.FINISHED, epoch=6, step=12, steps=12))
+    provenance = run.provenance()
+    # A kill between the two writes of an extension: announced, not done.
+    run.write_provenance({**provenance, "extended": [*provenance["extended"], {"from": 6, "to": 50, "time": 0.0}]})
+    store.extend([run], 7)
+    assert [(entry["from"], entry["to"]) for entry in run.provenance()["extended"]] == [(5, 6), (6, 7)]
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_an_extension_that_breaks_off_leaves_a_run_that_can_go_on(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """Whichever of its three files cannot be written, the run says the truth and can be extended in the end."""
+    run = finished(store)
+    writes = 0
+
+    def full_disk(path: Path, value: object) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == failing:
+            raise WorkspaceError("The disk is full")
+        write_json(path, value)
+
+    monkeypatch.setattr("segcore.runs.write_json", full_disk)
+    with pytest.raises(WorkspaceError):
+        store.extend([run], 8)
+    monkeypatch.undo()
+    assert run.config.recipe.epochs == 5
+    if run.state is RunState.QUEUED:
+        store.stop(run)
+    assert run.state is RunState.FINISHED or run.status.epoch == run.config.recipe.epochs
+    if run.state.resumable:
+        run.write_status(replace(run.status, state=RunState.FINISHED))  # it has nothing to do, and ends
+    store.extend([run], 8)
+    assert [entry["to"] for entry in run.provenance()["extended"]] == [8]

@@ -30,6 +30,7 @@ def follow(store: RunStore, runs: Sequence[Run]) -> None:
     Raises:
         LaunchError: the scheduler died and cannot be started again.
     """
+    paused = False
     with _Bars() if Console(stderr=True).is_terminal else _Lines() as view:
         while True:
             rows = store.statuses(runs)
@@ -37,6 +38,8 @@ def follow(store: RunStore, runs: Sequence[Run]) -> None:
             states = {status.state for _, status in rows}
             if not any(state.active for state in states):
                 return
+            if RunState.QUEUED in states and paused != (paused := store.queue_settings().paused):
+                say("The queue is paused; 'python -m segcore queue resume' lets it go on." if paused else "It goes on.")
             if RunState.RUNNING not in states:
                 ensure_scheduler(store.workspace)  # whoever watches also sees to it that something happens
             time.sleep(POLL_SECONDS)
@@ -103,7 +106,22 @@ def progress_text(run: Run, status: Status) -> str:
         parts += [f"epoch {status.epoch}/{run.config.recipe.epochs}", f"val mIoU {percent(records[-1].val_miou)}"]
     if status.state is RunState.RUNNING:
         parts += [status.phase or "starting"]
+        parts += [status.device] if status.device not in (None, "cpu") else []
         parts += [f"{duration(status.eta)} left"] if status.eta is not None else []
+        parts += [f"no sign of life for {duration(status.silence)}"] if status.silence is not None else []
     else:
         parts.append(str(status.state))
+        parts += [f"{status.message}"] if status.state is RunState.QUEUED and status.message else []
+    if status.state is RunState.FINISHED and status.seconds:
+        expected = f" (expected {duration(status.predicted)})" if status.predicted is not None else ""
+        parts.append(f"took {duration(status.seconds)}{expected}")
     return " · ".join(parts)
+
+
+def state_text(status: Status) -> str:
+    """Return a run's state as listings show it: "finished", "running on cuda:1: validating"."""
+    if status.state is not RunState.RUNNING:
+        return str(status.state)
+    place = f" on {status.device}" if status.device not in (None, "cpu") else ""
+    doing = f"no sign of life for {duration(status.silence)}" if status.silence is not None else status.phase
+    return f"running{place}: {doing}" if doing else f"running{place}"

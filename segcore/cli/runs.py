@@ -1,4 +1,4 @@
-"""`runs`, and `run resume|stop|remove`."""
+"""`runs`, and `run resume|stop|extend|remove`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from segcore.cli.output import Json, emit_json, print_table, say
 from segcore.files import user_path
+from segcore.status import RunState
 from segcore.text import duration, percent
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from segcore.store import RunStore
 
 app = typer.Typer(help="Manage single runs.")
+
+Epochs = Annotated[
+    int, typer.Option(help="How many epochs in all, those trained already included.", show_default=False)
+]
+"""What `run extend` and `study extend` ask for."""
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Its directory, or STUDY/RUN.", show_default=False)]
 
@@ -24,29 +30,31 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """List runs in the order they were created, with the scores of their best epoch."""
+    from segcore.cli.follow import state_text
     from segcore.store import RunStore
 
     store = RunStore()
-    rows = [run.summary() for run, _ in store.statuses(store.runs(study))]
+    found = [(run.summary(), status) for run, status in store.statuses(store.runs(study))]
     if as_json:
-        emit_json(rows)
+        emit_json([row for row, _ in found])
         return
-    if not rows:
+    if not found:
         say("No runs yet. Launch some with 'study run', or start with 'demo'.")
         return
     print_table(
-        ("study", "run", "state", ">epoch", ">val mIoU", ">val pixel accuracy", ">training"),
+        ("study", "run", "state", ">epoch", ">val mIoU", ">val pixel accuracy", ">training", ">expected"),
         [
             (
                 row["study"],
                 row["run"],
-                row["state"],
+                state_text(status),
                 f"{row['epoch']}/{row['epochs']}",
                 percent(row["val_miou"]),
                 percent(row["val_pixel_accuracy"]),
                 duration(row["seconds"] or None),
+                duration(status.predicted_after_epoch or status.predicted),
             )
-            for row in rows
+            for row, status in found
         ],
     )
 
@@ -101,6 +109,7 @@ def resume(name: RunName, as_json: Json = False) -> None:
     store.requeue(run)
     ensure_scheduler(store.workspace)
     _done(run, "is waiting for its turn.", as_json=as_json)
+    say_if_paused(store)
 
 
 @app.command("stop")
@@ -110,10 +119,33 @@ def stop(name: RunName, as_json: Json = False) -> None:
 
     store = RunStore()
     run = own_run(store, name)
-    active = run.state.active
+    before = run.state
     store.stop(run)
-    said = "is being stopped; if it trains, it saves its state first." if active else f"is {run.state} already."
+    if before is RunState.QUEUED:
+        said = f"does not wait any more; it is {run.state}."
+    elif before is RunState.RUNNING:
+        said = "is being stopped; it saves its state first."
+    else:
+        said = f"is {run.state} already."
     _done(run, said, as_json=as_json)
+
+
+@app.command("extend")
+def extend(name: RunName, epochs: Epochs, as_json: Json = False) -> None:
+    """Train a finished run for more epochs; what it is then stands in its provenance.
+
+    The learning rate rises again to where a schedule of that many epochs has it, so the run is not the same as one
+    that trained so long at a stretch. Cancelled while it waits, the run is the finished one that it was.
+    """
+    from segcore.launch.local import ensure_scheduler
+    from segcore.store import RunStore
+
+    store = RunStore()
+    run = own_run(store, name)
+    store.extend([run], epochs)
+    ensure_scheduler(store.workspace)
+    _done(run, f"is waiting to train on to {epochs} epochs.", as_json=as_json)
+    say_if_paused(store)
 
 
 @app.command("remove")
@@ -128,6 +160,12 @@ def remove(name: RunName, as_json: Json = False) -> None:
         emit_json({"study": run.study_name, "run": run.name, "moved_to": target})
     else:
         print(f"Moved run {run.study_name}/{run.name} to {target}.")
+
+
+def say_if_paused(store: RunStore) -> None:
+    """Say why what was just queued does not start."""
+    if store.queue_settings().paused:
+        say("The queue is paused; nothing starts before 'python -m segcore queue resume'.")
 
 
 def _done(run: Run, said: str, *, as_json: bool) -> None:

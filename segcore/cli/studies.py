@@ -1,24 +1,24 @@
-"""`study run|list|stop|remove` and `demo`."""
+"""`study run|list|stop|retry|extend|remove` and `demo`."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
 from segcore.cli.output import Json, emit_json, listed, print_table, progress_bar, say, whole_numbers
+from segcore.cli.results import carry_out, counted, study_row
+from segcore.cli.runs import Epochs, say_if_paused
 from segcore.config import RECIPES, Recipe, StudyConfig, Weights
-from segcore.progress import once_needed
+from segcore.errors import ConfigError
 from segcore.status import RunState
-from segcore.text import duration, percent, plural, scaled
-
-if TYPE_CHECKING:
-    from segcore.runs import Run, Study
-    from segcore.store import RunStore
+from segcore.text import plural
 
 app = typer.Typer(help="Launch and manage studies: several backbones on one dataset, under one recipe.")
+
+Geometry = Literal["resize", "crop"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 
 StudyName = Annotated[str, typer.Argument(metavar="NAME", help="The study.", show_default=False)]
 
@@ -36,6 +36,18 @@ def run_study(
     epochs: Annotated[int | None, typer.Option(help=Recipe.help("epochs"), show_default="the recipe's")] = None,
     image_size: Annotated[int | None, typer.Option(help=Recipe.help("image_size"), show_default="the recipe's")] = None,
     batch_size: Annotated[int | None, typer.Option(help=Recipe.help("batch_size"), show_default="the recipe's")] = None,
+    geometry: Annotated[
+        Geometry | None, typer.Option(help=Recipe.help("geometry"), show_default="the recipe's")
+    ] = None,
+    crops_per_image: Annotated[
+        int | None, typer.Option(help=Recipe.help("crops_per_image"), show_default="the recipe's")
+    ] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help=Recipe.help("precision"), show_default="the recipe's")
+    ] = None,
+    memory_format: Annotated[
+        MemoryFormat | None, typer.Option(help=Recipe.help("memory_format"), show_default="the recipe's")
+    ] = None,
     recipe: Annotated[str, typer.Option(help=f"What the other settings start from: {', '.join(RECIPES)}.")] = "default",
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; the runs train on.")] = False,
     as_json: Json = False,
@@ -48,7 +60,16 @@ def run_study(
         weights=weights,
         decoder=decoder,
         seeds=whole_numbers(seeds, field="seeds"),
-        recipe=Recipe.named(recipe, epochs=epochs, image_size=image_size, batch_size=batch_size),
+        recipe=Recipe.named(
+            recipe,
+            epochs=epochs,
+            image_size=image_size,
+            batch_size=batch_size,
+            geometry=geometry,
+            crops_per_image=crops_per_image,
+            precision=precision,
+            memory_format=memory_format,
+        ),
     )
     carry_out(config, detach=detach, as_json=as_json)
 
@@ -63,119 +84,13 @@ def demo(as_json: Json = False) -> None:
     carry_out(demo_study(), detach=False, as_json=as_json)
 
 
-def carry_out(config: StudyConfig, *, detach: bool, as_json: bool) -> None:
-    """Launch a study, follow it to its end unless `detach`, and print what came out.
-
-    Raises:
-        typer.Exit: with code 1 where a run of the study did not finish, 130 after Ctrl-C.
-    """
-    from segcore.launch.plan import launch_study
-    from segcore.store import RunStore
-
-    store = RunStore()
-    with once_needed(lambda: progress_bar("The dataset's files have changed; checking them")) as progress:
-        new = launch_study(config, store.workspace, progress=progress)
-    study = store.study(config.name)
-    old = len(study.runs()) - len(new)
-    say(f"Study {config.name}: {plural(len(new), 'new run')}{f', {old} that it had' if old else ''}.")
-    if detach:
-        _print_launched(study, new, as_json=as_json)
-        return
-    _follow(store, study)
-    rows = store.statuses(study.runs())
-    _print_results(study, [run for run, _ in rows], as_json=as_json)
-    unfinished = [(run, status) for run, status in rows if status.state is not RunState.FINISHED]
-    for run, status in unfinished:
-        say(f"{run.name} {status.state}: {status.message} {status.hint}".rstrip())
-    if unfinished:
-        say(f"To go on with what ended early: python -m segcore run resume {config.name}/RUN")
-        raise typer.Exit(1)
-
-
-def _follow(store: RunStore, study: Study) -> None:
-    from segcore.cli.follow import follow
-
-    try:
-        follow(store, study.runs())
-    except KeyboardInterrupt:
-        say(
-            f"\nThe runs of study {study.name} go on without this command. See them with 'python -m segcore runs "
-            f"--study {study.name}'; stop them with 'python -m segcore study stop {study.name}'."
-        )
-        raise typer.Exit(130) from None
-
-
-def _print_launched(study: Study, new: Sequence[Run], *, as_json: bool) -> None:
-    if as_json:
-        emit_json({"study": study.name, "path": study.path, "launched": [run.summary() for run in new]})
-        return
-    for run in new:
-        print(run.path)
-
-
-def _print_results(study: Study, runs: Sequence[Run], *, as_json: bool) -> None:
-    from segcore.evaluation.comparison import result_table
-
-    results = result_table(runs)
-    if as_json:
-        document = {**_summary(study, runs), "results": results, "runs": [run.summary() for run in runs]}
-        emit_json(document)
-        return
-    columns = (
-        "backbone",
-        ">val mIoU",
-        ">val pixel accuracy",
-        ">majority class",
-        ">training",
-        ">parameters",
-        ">MACs",
-        ">latency",
-        "runs",
-    )
-    print_table(
-        columns,
-        [
-            (
-                row["title"],
-                row["miou_text"],
-                row["pixel_accuracy_text"],
-                percent(row["majority_baseline"]),
-                duration(None if row["minutes"] is None else 60 * row["minutes"]),
-                scaled(row["parameters"]),
-                scaled(row["macs"]),
-                "–" if row["latency_ms"] is None else f"{row['latency_ms']:.1f} ms",
-                _counted(row["states"]),
-            )
-            for row in results
-        ],
-        title=f"Study {study.name} on {study.dataset.name}, best epoch by validation mIoU, mean over seeds ± 95 %",
-    )
-
-
-def _summary(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
-    """One study as a JSON-ready row."""
-    return {
-        "study": study.name,
-        "dataset": study.dataset.name,
-        "decoder": study.decoder,
-        "recipe": study.recipe.to_json(),
-        "states": dict(Counter(run.state.value for run in runs)),
-        "created": study.created,
-        "path": study.path,
-    }
-
-
-def _counted(states: dict[str, int]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-
-
 @app.command("list")
 def list_studies(as_json: Json = False) -> None:
     """List all studies, the newest first."""
     from segcore.store import RunStore
 
     store = RunStore()
-    rows = [_summary(study, [run for run, _ in store.statuses(study.runs())]) for study in store.studies()]
+    rows = [study_row(study, [run for run, _ in store.statuses(study.runs())]) for study in store.studies()]
     if as_json:
         emit_json(rows)
         return
@@ -192,7 +107,7 @@ def list_studies(as_json: Json = False) -> None:
                 row["recipe"]["name"],
                 str(row["recipe"]["epochs"]),
                 str(row["recipe"]["image_size"]),
-                _counted(row["states"]),
+                counted(row["states"]),
             )
             for row in rows
         ],
@@ -212,6 +127,56 @@ def stop_study(name: StudyName, as_json: Json = False) -> None:
         emit_json({"study": name, "stopping": [run.name for run in active]})
     else:
         print(f"Stopping {plural(len(active), 'run')} of study {name}; what trains saves its state first.")
+
+
+@app.command("retry")
+def retry_study(name: StudyName, as_json: Json = False) -> None:
+    """Put all runs of a study that failed or were interrupted back into the queue; each goes on where it ended."""
+    from segcore.launch.local import ensure_scheduler
+    from segcore.store import RunStore
+
+    store = RunStore()
+    runs = store.requeue_failed(name)
+    if runs:
+        ensure_scheduler(store.workspace)
+    if as_json:
+        emit_json({"study": name, "queued": [run.name for run in runs]})
+    elif runs:
+        print(f"{plural(len(runs), 'run')} of study {name} in the queue again: {', '.join(run.name for run in runs)}.")
+    else:
+        print(f"Study {name} has no run that failed or was interrupted.")
+    if runs:
+        say_if_paused(store)
+
+
+@app.command("extend")
+def extend_study(name: StudyName, epochs: Epochs, as_json: Json = False) -> None:
+    """Train all finished runs of a study for more epochs; what they are then stands in their provenance.
+
+    The learning rate rises again to where a schedule of that many epochs has it, so the runs are not the same as some
+    that trained so long at a stretch. Runs that have not finished keep their epochs.
+    """
+    from segcore.launch.local import ensure_scheduler
+    from segcore.store import RunStore
+
+    store = RunStore()
+    rows = store.statuses(store.study(name).runs())
+    finished = [run for run, status in rows if status.state is RunState.FINISHED]
+    runs = [run for run in finished if run.config.recipe.epochs < epochs]
+    if finished and not runs:
+        longest = max(run.config.recipe.epochs for run in finished)
+        raise ConfigError(f"The runs of study {name} have trained {longest} epochs already.", field="epochs")
+    store.extend(runs, epochs)
+    if runs:
+        ensure_scheduler(store.workspace)
+    if as_json:
+        emit_json({"study": name, "queued": [run.name for run in runs], "left": len(rows) - len(runs)})
+    else:
+        print(f"{plural(len(runs), 'run')} of study {name} waiting to train on to {epochs} epochs.")
+    if len(runs) < len(rows):
+        say(f"{plural(len(rows) - len(runs), 'run')} left as they are: not finished, or trained that long already.")
+    if runs:
+        say_if_paused(store)
 
 
 @app.command("remove")

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from segcore.config import StudyConfig
+from segcore.config import StudyConfig, run_name
+from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
 from segcore.errors import SegcoreError, UnknownBackboneError, nearest
+from segcore.launch import memory
+from segcore.launch.estimate import estimate
+from segcore.launch.gpus import gpus
 from segcore.launch.local import ensure_scheduler
 from segcore.models.catalog import DECODERS, find, resolve
 from segcore.models.weights import default_directories, locate_all
@@ -24,8 +28,8 @@ PROBED_DECODER = "unet"
 def launch_study(config: StudyConfig, workspace: Workspace | None = None, progress: Progress = silent) -> list[Run]:
     """Check everything that can be checked beforehand, queue the runs, and see that they will be trained.
 
-    Returns the new runs; those that the study already had are left as they are. `progress` counts images while a
-    dataset whose files have changed is checked again.
+    Each run keeps how long it was expected to take. Returns the new runs; those that the study already had are left as
+    they are. `progress` counts images while a dataset whose files have changed is checked again.
 
     Raises:
         SegcoreError: with `field` naming the field of `config` that caused it; nothing was queued.
@@ -48,9 +52,29 @@ def launch_study(config: StudyConfig, workspace: Workspace | None = None, progre
                 if source.kind == "local" and source.path is not None:
                     files[encoder] = source.path
     config = config.model_copy(update={"encoders": encoders})
-    runs = RunStore(workspace).create_study(config, dataset.config, dataset.fingerprint, split, files)
+    store, classes, there = RunStore(workspace), len(dataset.config.trained_classes), gpus()
+    memory.check(memory.fit(config, classes, store, there, probe=True), config.recipe.image_size)
+    expected = expect(config, classes, split, store, len(there))
+    runs = store.create_study(config, dataset.config, dataset.fingerprint, split, files, expected)
     ensure_scheduler(workspace)
     return runs
+
+
+def expect(config: StudyConfig, classes: int, split: Split, store: RunStore, gpu_count: int) -> dict[str, float]:
+    """Return the seconds that each run is expected to take, by its name; empty where nothing can be said."""
+    macs = {}
+    for encoder in config.encoders:
+        if config.decoder != PROBED_DECODER or find(encoder) is None:
+            # Torch is here by now, as this combination was probed.
+            from segcore.models.summary import describe
+
+            size = config.recipe.image_size
+            macs[encoder] = float(describe(encoder, decoder=config.decoder, image_size=size, classes=classes).macs)
+    expected = estimate(config, classes, split, store, gpus=gpu_count, macs=macs)
+    return {
+        run_name(encoder, config.weights, seed): seconds
+        for (encoder, seed), seconds in (expected.runs.items() if expected else ())
+    }
 
 
 def check_encoders(config: StudyConfig) -> tuple[str, ...]:

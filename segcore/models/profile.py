@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,6 +40,7 @@ def measure(
     rounds: int = 20,
     warmup: int = 3,
     max_seconds: float = 5,
+    forward: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> Cost:
     """Measure `model` on square images of `image_size` pixels; its mode (train or eval) is as before afterwards.
 
@@ -49,6 +51,7 @@ def measure(
         rounds: Passes to measure; fewer where they would take longer than `max_seconds`, but at least one.
         warmup: Passes before the clock counts.
         max_seconds: Bound on warm-up and measurement together.
+        forward: How to call `model`, where not by itself: in another precision, say.
     """
     device = torch.device(device)
     training = model.training
@@ -62,7 +65,7 @@ def measure(
             for index in range(warmup + rounds):
                 if index >= warmup and times and time.perf_counter() >= end:
                     break
-                seconds = _one_pass(model, image, device)
+                seconds = _one_pass(forward or model, image, device)
                 # On a machine so slow that warming up takes all the time, the last warm-up has to do.
                 if index >= warmup or time.perf_counter() >= end:
                     times.append(seconds)
@@ -84,9 +87,9 @@ def measure(
     )
 
 
-def _one_pass(model: nn.Module, image: torch.Tensor, device: torch.device) -> float:
+def _one_pass(forward: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor, device: torch.device) -> float:
     start = time.perf_counter()
-    model(image)
+    forward(image)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start

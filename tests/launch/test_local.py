@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +14,12 @@ import pytest
 
 from segcore.config import Recipe, StudyConfig
 from segcore.errors import LaunchError
-from segcore.launch import local
+from segcore.launch import processes
 from segcore.launch.local import ensure_scheduler, scheduler_alive
 from segcore.launch.plan import launch_study
-from segcore.runs import Run
-from segcore.status import OTHER_WORKER, RunState
+from segcore.launch.processes import scheduler_log
+from segcore.runqueue import cores
+from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.workspace import Workspace
 from tests.factories import add_dataset, make_run
@@ -76,85 +79,105 @@ def test_a_killed_worker_is_interrupted_stop_stops_and_the_rest_goes_on(workspac
 
 def test_a_scheduler_that_does_not_come_up_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     make_run(RunStore(workspace), state=RunState.QUEUED)
-    monkeypatch.setattr(local.sys, "executable", "/bin/false")
+    monkeypatch.setattr(processes.sys, "executable", "/bin/false")
     with pytest.raises(LaunchError, match="did not come up"):
         ensure_scheduler(workspace)
 
 
-def test_a_run_removed_under_its_worker_does_no_harm(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make_run(store, state=RunState.QUEUED)
-    assert store.claim_next() == run
-
-    class Gone:
-        pid = os.getpid()
-
-        def wait(self) -> int:
-            run.path.rename(run.path.parent / ".gone")
-            return 1
-
-    monkeypatch.setattr(local, "spawn", lambda *_args, **_options: Gone())
-    local.work_on(run, store)
-    assert not run.exists()
+def test_a_program_that_is_not_there_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(RunStore(workspace), state=RunState.QUEUED)
+    monkeypatch.setattr(processes.sys, "executable", "/nowhere/python")
+    with pytest.raises(LaunchError, match="could not be started"):
+        ensure_scheduler(workspace)
 
 
-def test_a_worker_that_could_not_speak_is_spoken_for(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make_run(store, state=RunState.QUEUED)
-    store.claim_next()
-
-    class Broken:
-        pid = os.getpid()
-
-        def wait(self) -> int:
-            run.log_path.write_text("ModuleNotFoundError: No module named 'torch'\n")
-            return 1
-
-    monkeypatch.setattr(local, "spawn", lambda *_args, **_options: Broken())
-    local.work_on(run, store)
-    assert run.state is RunState.FAILED
-    assert "No module named 'torch'" in run.status.message
+def test_a_paused_queue_gets_no_scheduler(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RunStore(workspace)
+    make_run(store, state=RunState.QUEUED)
+    store.set_queue(paused=True)
+    monkeypatch.setattr(processes.sys, "executable", "/nowhere/python")
+    ensure_scheduler(workspace)
+    store.set_queue(paused=False)
+    with pytest.raises(LaunchError):
+        ensure_scheduler(workspace)
 
 
-def test_a_live_run_of_a_dead_scheduler_is_waited_for(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make_run(store, state=RunState.RUNNING)
-    naps: list[float] = []
-
-    def nap(seconds: float) -> None:
-        naps.append(seconds)
-        if len(naps) == 3:
-            run.write_status(Run(run.path).status.__class__(**{**run.status.to_json(), "state": RunState.FINISHED}))
-
-    monkeypatch.setattr(local.time, "sleep", nap)
-    local.wait_for_others(store)
-    assert len(naps) == 3
+def test_logs_are_not_written_into_a_folder_that_was_removed(workspace: Workspace) -> None:
+    with pytest.raises(FileNotFoundError):
+        processes.spawn("json.tool", log=workspace.root / "gone" / "log.txt")
+    assert not (workspace.root / "gone").exists()
 
 
-def test_a_claimed_run_lives_on_when_the_scheduler_dies(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the start of a worker and its first word, the status names the worker, not the scheduler."""
-    run = make_run(store, state=RunState.QUEUED)
-    store.claim_next()
-    seen: list[int | None] = []
+STAND_IN = """
+import json, os, sys, time
+from pathlib import Path
 
-    class Starting:
-        pid = os.getppid()
+if "segcore.training.worker" in sys.orig_argv:
+    run = Path(sys.orig_argv[-1])
+    try:
+        os.close(os.open(run / "alive", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        (run / "trained twice at once").touch()
+    with open(run / "lives.txt", "a") as lives:
+        lives.write("life\\n")
+    for _ in range(10):
+        time.sleep(0.01)
+        if stopped := (run / "request.json").exists():
+            (run / "request.json").unlink()
+            break
+    status = json.loads((run / "status.json").read_text())
+    (run / "new").write_text(json.dumps({**status, "state": "stopped" if stopped else "finished"}))
+    (run / "alive").unlink()
+    (run / "new").rename(run / "status.json")
+    os._exit(0)
+"""
+"""As sitecustomize.py it takes the place of every worker: it trains a tenth of a second and heeds requests to stop."""
 
-        def wait(self) -> int:
-            seen.append(run.status.pid)
-            return 0
+APP = """
+import random, sys
+from segcore.errors import ConfigError
+from segcore.launch.local import ensure_scheduler
+from segcore.status import RunState
+from segcore.store import RunStore
+from tests.factories import make_run
 
-    monkeypatch.setattr(local, "spawn", lambda *_args, **_options: Starting())
-    local.work_on(run, store)
-    assert seen == [os.getppid()]
+store, chance = RunStore(), random.Random(sys.argv[1])
+for seed in range(4):
+    make_run(store, study=sys.argv[1], seed=seed, state=RunState.QUEUED)
+    ensure_scheduler(store.workspace)
+    for _ in range(3):
+        run = chance.choice(store.runs())
+        try:
+            chance.choice([store.stop, store.requeue, lambda run: store.move(run, 0)])(run)
+        except ConfigError:
+            pass
+    store.set_queue(paused=chance.random() < 0.3, slots=chance.choice([1, 2]) if sys.argv[2] > "1" else None)
+"""
+"""Somebody who launches, stops, resumes, moves and pauses as fast as possible."""
 
 
-def test_a_run_that_another_worker_has_is_left_alone(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make_run(store, state=RunState.RUNNING)
-
-    class Second:
-        pid = os.getppid()
-
-        def wait(self) -> int:
-            return OTHER_WORKER
-
-    monkeypatch.setattr(local, "spawn", lambda *_args, **_options: Second())
-    local.work_on(run, store)
-    assert run.state is RunState.RUNNING
+@pytest.mark.slow  # real schedulers, whose interpreters take their time to start
+def test_three_who_launch_and_stop_at_once_lose_no_run_and_repeat_none(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(STAND_IN.replace("\\\\", "\\"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).resolve().parents[2])]))
+    apps = [
+        subprocess.Popen([sys.executable, "-c", APP, name, str(cores())], stdin=subprocess.DEVNULL)
+        for name in ("a", "b", "c")
+    ]
+    assert [app.wait(LIMIT) for app in apps] == [0, 0, 0]
+    store = RunStore(workspace)
+    store.set_queue(paused=False)
+    runs = store.runs()
+    assert len(runs) == 12
+    wait_for(lambda: not store.training())
+    for run in runs:
+        if run.state.resumable:
+            store.requeue(run)
+    ensure_scheduler(workspace)
+    wait_for(lambda: all(run.state is RunState.FINISHED for run in runs))
+    wait_for(lambda: not scheduler_alive(workspace))
+    assert not [run.name for run in runs if (run.path / "trained twice at once").exists()]
+    log = scheduler_log(workspace).read_text()
+    assert log.count(" starting ") == sum((run.path / "lives.txt").read_text().count("life") for run in runs)

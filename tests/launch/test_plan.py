@@ -6,7 +6,8 @@ import pytest
 
 from segcore.config import Recipe, StudyConfig
 from segcore.errors import ConfigError, ModelError, SegcoreError, WeightsError
-from segcore.launch import plan
+from segcore.launch import memory, plan
+from segcore.launch.memory import Room
 from segcore.store import RunStore
 from segcore.workspace import Workspace
 from tests.factories import add_dataset
@@ -100,3 +101,38 @@ def test_a_study_grows_on_the_split_it_began_with(workspace: Workspace, tmp_path
     assert second.config.split_fingerprint == first.config.split_fingerprint
     (other,) = plan.launch_study(config(name="t"), workspace)
     assert other.split == dataset.split
+
+
+@pytest.mark.usefixtures("quiet")
+def test_each_run_keeps_how_long_it_was_expected_to_take(workspace: Workspace, tmp_path: Path) -> None:
+    add_dataset(workspace, tmp_path / "source")
+    small, large = plan.launch_study(config(encoders=("resnet18", "vgg16")), workspace)
+    first, second = small.status.predicted, large.status.predicted
+    assert first is not None and second is not None
+    assert 0 < first < second
+
+
+@pytest.mark.usefixtures("quiet")
+def test_backbones_outside_the_catalog_are_counted_and_expected_too(workspace: Workspace, tmp_path: Path) -> None:
+    add_dataset(workspace, tmp_path / "source")
+    runs = plan.launch_study(config(encoders=("resnet18", "resnet26"), decoder="fpn"), workspace)
+    predicted = [run.status.predicted for run in runs]
+    assert all(value is not None for value in predicted)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("encoder", ["efficientnet_b7", "resnet26"])
+def test_what_can_never_fit_into_memory_is_refused_before_queueing(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str
+) -> None:
+    add_dataset(workspace, tmp_path / "source")
+    monkeypatch.setattr(memory, "machine_room", lambda _store: Room("this machine's memory", 2.4e9, 2.4e9))
+    with pytest.raises(
+        ConfigError, match=r"does not fit .* of 2\.4 GB: .* needs about .* \(batch size \d+ fits\)"
+    ) as caught:
+        plan.launch_study(config(encoders=(encoder,), recipe=Recipe(image_size=64, batch_size=512)), workspace)
+    assert caught.value.field == "batch_size"
+    assert RunStore(workspace).runs() == []
+    # What is only taken by others just now is no reason to refuse.
+    monkeypatch.setattr(memory, "machine_room", lambda _store: Room("this machine's memory", 1e15, 1.0))
+    assert plan.launch_study(config(encoders=(encoder,)), workspace)

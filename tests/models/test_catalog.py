@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from segcore.errors import UnknownBackboneError, WeightsError
+from segcore.launch.estimate import HEAD_MACS
 from segcore.models import catalog
 from segcore.models.catalog import BACKBONES, DECODERS, FAMILIES, ORIGINAL_SIX
+from segcore.models.footprint import catalogued
 
 DARK, WHITE = "#0e1117", "#ffffff"
 
@@ -31,15 +33,19 @@ def test_importing_and_resolving_catalog_names_needs_no_torch() -> None:
 def test_every_backbone_builds_and_is_what_the_catalog_says(name: str) -> None:
     import timm
     import torch
+    from torch.utils.flop_counter import FlopCounterMode
 
     from segcore.models.build import blueprint
 
     backbone = BACKBONES[name]
     size = 256  # Swin's windows, and with them its parameters, shrink with small images
     model = blueprint(name, "unet", 5, size).eval()
-    with torch.no_grad():
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
         logits = model(torch.empty(2, 3, size, size, device="meta"))
     assert tuple(logits.shape) == (2, 5, size, size)
+    macs = counter.get_total_flops() / 2 / 2  # of two images; a multiply-add is two operations
+    assert macs == pytest.approx(backbone.unet_macs - 7 * HEAD_MACS, rel=1e-6)
     assert logits.dtype == torch.float32
     assert sum(parameter.numel() for parameter in model.encoder_parameters()) == backbone.parameters
 
@@ -52,6 +58,16 @@ def test_every_backbone_builds_and_is_what_the_catalog_says(name: str) -> None:
         assert {key: value.shape for key, value in twin.state_dict().items()} == {
             key: value.shape for key, value in model.state_dict().items()
         }
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_memory_of_every_backbone_is_what_a_pass_through_it_saves(name: str) -> None:
+    from segcore.models.memory import footprint
+
+    said, found = catalogued(BACKBONES[name].encoder, "unet", 5, 256), footprint(name, "unet", 5, 256)
+    assert said is not None
+    assert said.parameters == found.parameters
+    assert said.activations == pytest.approx(found.activations, rel=0.001)
 
 
 def test_titles_families_and_texts_are_complete() -> None:
