@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import re
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +20,38 @@ from segcore.models.build import Segmenter
 from segcore.runs import Run
 
 CHECKPOINT = "checkpoint.pt"
+PREVIOUS = "previous.pt"
+
+# What zipfile and torch raise for damaged files, found by flipping bits of one.
+_DAMAGES = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    struct.error,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 
 
 def save_weights(model: Segmenter, path: Path) -> None:
-    """Write the network's weights and buffers as safetensors, atomically."""
+    """Write the network's weights and buffers as safetensors, atomically.
+
+    Raises:
+        WorkspaceError: the disk is full or may not be written; what was there before still is.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary)
+        try:
+            save_file(tensors, temporary)
+        except SafetensorError as error:
+            # The error of the operating system comes in words: "... No space left on device (os error 28)".
+            found = re.search(r"os error (\d+)", str(error))
+            if found is None:
+                raise
+            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
 def load_weights(model: Segmenter, path: Path) -> None:
@@ -42,25 +71,72 @@ def load_weights(model: Segmenter, path: Path) -> None:
 
 
 def save_state(run: Run, state: dict[str, Any]) -> None:
-    """Keep all that resuming needs. One file, so that a kill leaves the whole of the old or of the new."""
-    run.last_directory.mkdir(exist_ok=True)
-    with atomic_path(run.last_directory / CHECKPOINT) as temporary:
-        torch.save(state, temporary)
-
-
-def load_state(run: Run, device: torch.device) -> dict[str, Any] | None:
-    """Return what `save_state` kept, or None for a run that has not finished an epoch.
+    """Keep all that resuming needs. One file, so that a kill leaves the whole of the old or of the new; the one
+    before stays beside it, for a disk that damages files.
 
     Raises:
-        WeightsError: the file is damaged.
+        WorkspaceError: the disk is full or may not be written; what was there before still is.
     """
+    run.last_directory.mkdir(exist_ok=True)
     path = run.last_directory / CHECKPOINT
+    with atomic_path(path) as temporary:
+        try:
+            with open(temporary, "wb") as file:
+                torch.save(state, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # torch hides the full disk behind its own complaint
+                raise error.__context__ from None
+            raise
+        _keep_previous(path)
+
+
+def _keep_previous(path: Path) -> None:
     if not path.exists():
-        return None
+        return
+    previous = path.with_name(PREVIOUS)
+    linked = path.with_name(f".{PREVIOUS}.link.tmp")
+    linked.unlink(missing_ok=True)
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(
-            f"{path} is damaged ({str(error).splitlines()[0]}). Delete the run and launch it again."
-        ) from error
+        linked.hardlink_to(path)
+    except OSError:
+        # No hard links here. For an instant there is no checkpoint, but the previous one then is the last.
+        path.replace(previous)
+        return
+    linked.replace(previous)
+
+
+def load_state(run: Run, device: torch.device) -> tuple[dict[str, Any] | None, str]:
+    """Return the last state that `save_state` kept whole, and what is to be said of damaged ones, else ''.
+
+    The state is None for a run that has not kept any yet.
+
+    Raises:
+        WeightsError: all that is there is damaged.
+    """
+    paths = [path for path in (run.last_directory / CHECKPOINT, run.last_directory / PREVIOUS) if path.exists()]
+    complaints = []
+    for path in paths:
+        try:
+            state = _load(path, device)
+        except _DAMAGES as error:
+            what = str(error).splitlines()[0] if str(error) else type(error).__name__
+            complaints.append(f"{path} is damaged ({what}).")
+            continue
+        if complaints:
+            complaints.append("Going on from the state kept before it; what came after is done again.")
+        return state, " ".join(complaints)
+    if complaints:
+        raise WeightsError(" ".join([*complaints, "Delete the run and launch it again."]))
+    return None, ""
+
+
+def _load(path: Path, device: torch.device) -> dict[str, Any]:
+    # Torch loads flipped bytes as they are; the checksums that its format holds have to be asked for.
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"bad checksum of {damaged}")
+    state = torch.load(path, map_location=device, weights_only=True)
+    if not isinstance(state, dict):
+        raise ValueError(f"it holds {type(state).__name__}")
     return state

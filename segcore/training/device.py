@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import torch
+
+LABEL_VARIABLE = "SEGCORE_DEVICE_LABEL"
 
 
 def best_device() -> torch.device:
@@ -15,6 +22,45 @@ def best_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """Return what people call a device: "cpu", "mps", or the name of the GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def device_label(device: torch.device) -> str:
+    """Return which device of this machine it is: "cpu", or a GPU by its index, "cuda:1".
+
+    A worker that a scheduler gave one GPU sees no other, so that its index is told in SEGCORE_DEVICE_LABEL.
+    """
+    if device.type != "cuda":
+        return device.type
+    return os.environ.get(LABEL_VARIABLE) or f"cuda:{device.index or 0}"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; on a CPU torch tells so in words alone."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    words = ("not enough memory", "can't allocate memory", "out of memory", "could not create a memory")
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+
+
+def restart_peak() -> None:
+    """Forget the highest memory use so far, so that `peak_memory` tells what came after."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):  # Linux alone has it
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: torch.device) -> float:
+    """Return the highest memory use since the start or `restart_peak`, in MiB: the GPU's, or this process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    # ru_maxrss is in KiB on Linux and in bytes on macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def describe_device(device: torch.device) -> dict[str, object]:

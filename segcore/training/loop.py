@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch import Tensor, nn
 
-from segcore.config import IGNORE_INDEX, Recipe
+from segcore.config import Recipe
 from segcore.data.loaders import Loaders, derive_seed
 from segcore.errors import TrainingError
-from segcore.evaluation.metrics import scores
-from segcore.models.build import Segmenter
+from segcore.evaluation.metrics import pooled, scores
 from segcore.records import EpochRecord, StepRecord
-from segcore.training.losses import SegmentationLoss
-from segcore.training.optim import build_optimizer, build_schedule
+from segcore.training.group import Group
+from segcore.training.losses import SegmentationLoss, pixel_sums
+from segcore.training.optim import set_rate
+from segcore.training.precision import Mode
+from segcore.training.state import EpochProgress, TrainingState
+from segcore.training.validation import Validation, confusion, top_class
+
+UNREAD = {"cpu": 0}
+"""How many losses may be unread while the next step is prepared, by kind of device; 1 elsewhere. Reading one waits
+until the device has computed it: a GPU would then have nothing to do until it gets the next step."""
 
 
 @dataclass(frozen=True)
@@ -39,47 +46,7 @@ class EpochResult:
     counts: np.ndarray
     """(images, C, C) int64: confusion counts of each validation image, [n, true, predicted]."""
     previews: dict[int, np.ndarray]
-    """Predicted labels (H, W) uint8 of the validation images asked for, by position."""
-
-
-@dataclass
-class TrainingState:
-    """All that changes while a network is trained. Random numbers are derived from seed and epoch, so
-    nothing of theirs needs keeping."""
-
-    model: Segmenter
-    optimizer: Optimizer
-    schedule: LambdaLR
-    epoch: int = 0
-    """Epochs done."""
-    step: int = 0
-    best_miou: float = -math.inf
-    best_epoch: int = 0
-
-    @classmethod
-    def start(cls, model: Segmenter, recipe: Recipe, *, pretrained: bool, steps_per_epoch: int) -> TrainingState:
-        """Return the state before the first step."""
-        optimizer = build_optimizer(model, recipe, pretrained=pretrained)
-        return cls(model, optimizer, build_schedule(optimizer, recipe, recipe.epochs * steps_per_epoch))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return tensors and plain values, enough for `load_state_dict` to go on exactly."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "best_miou": self.best_miou,
-            "best_epoch": self.best_epoch,
-        }
-
-    def load_state_dict(self, value: dict[str, Any]) -> None:
-        self.model.load_state_dict(value["model"])
-        self.optimizer.load_state_dict(value["optimizer"])
-        self.schedule.load_state_dict(value["schedule"])
-        self.epoch, self.step = value["epoch"], value["step"]
-        self.best_miou, self.best_epoch = value["best_miou"], value["best_epoch"]
+    """Predicted labels (h, w) uint8 of the validation images asked for, by position; shrunk where they are large."""
 
 
 def fit(
@@ -88,131 +55,152 @@ def fit(
     recipe: Recipe,
     *,
     seed: int,
-    device: torch.device,
+    mode: Mode,
+    group: Group,
     preview: tuple[int, ...] = (),
 ) -> Iterator[StepRecord | ValidationTick | EpochResult]:
-    """Train from `state.epoch` to the recipe's last epoch, yielding a record a step, a tick a validation
-    batch and a result an epoch. `state` is updated in place; save it when an `EpochResult` comes.
+    """Train from `state` to the end of the recipe's last epoch, yielding a record a step, a tick a validation
+    batch and a result an epoch.
 
-    Stopping means not asking for the next record; an epoch begun is then done again on resuming.
+    `state` is updated in place. Whenever something is yielded it is whole, and saving it then is enough to go on
+    with the very numbers of a run that never stopped: stopping means not asking for the next record.
 
     Args:
-        state: the network, on `device`, and its optimiser.
-        loaders: the run's batches.
-        seed: with the epoch, decides dropout and stochastic depth; order and augmentation are the loaders'.
+        state: the network, on the group's device in the mode's memory format, and its optimiser.
+        loaders: this process's batches.
+        seed: with epoch and batch, decides dropout and stochastic depth; order and augmentation are the loaders'.
+        mode: the number and memory format to compute in.
+        group: the processes that train together. All get the same losses, counts and weights.
         preview: positions of the validation images whose predictions each `EpochResult` carries.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: a loss, or what was learnt from it, is not finite. `state` is of no use any more.
     """
+    network = group.wrap(state.model)
     loss_of = SegmentationLoss(recipe)
     for epoch in range(state.epoch + 1, recipe.epochs + 1):
         began = time.perf_counter()
-        torch.manual_seed(derive_seed(seed, epoch))
-        state.model.train()
-        counts = torch.zeros(state.model.classes, state.model.classes, dtype=torch.int64)
-        total_loss, images_done = 0.0, 0
+        progress = state.progress or EpochProgress.start(state.model.classes, group.device)
+        state.progress, seconds_before = progress, progress.seconds
+        yield from _train_epoch(epoch, network, state, progress, loaders, recipe, loss_of, seed, mode, group)
 
-        for images, labels in loaders.train(epoch):
-            images, labels = images.to(device), labels.to(device).long()
-            logits = state.model(images)
-            loss = loss_of(logits, labels)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise TrainingError(_not_finite(value, state.step + 1, epoch, recipe))
-            state.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            rate = state.optimizer.param_groups[0]["lr"]
-            state.optimizer.step()
-            state.schedule.step()
+        validation = Validation(loaders, recipe.batch_size, preview)
+        group.same_buffers(state.model)
+        state.model.eval()
+        forward = mode.forward(state.model, group.device)
+        for done in validation.over(forward, state.model.classes, group.device):
+            yield ValidationTick(done, len(loaders.val_positions))
+        validation.finish(loss_of, group)
 
-            state.step += 1
-            counts += batch_confusion(logits, labels).sum(0).cpu()
-            total_loss += value * len(images)
-            images_done += len(images)
-            yield StepRecord(state.step, epoch, value, rate, images_done / (time.perf_counter() - began))
-
-        train_seconds = time.perf_counter() - began
-        validation = Validation()
-        for done in validation.over(state.model, loaders, loss_of, device=device, preview=preview):
-            yield ValidationTick(done, len(loaders.val_names))
-
-        train_scores, val_scores = scores(counts.numpy()), scores(validation.counts)
+        train_loss = progress.loss.item() / progress.images.item()
+        if not (math.isfinite(validation.loss) and state.finite()):
+            raise TrainingError(_not_finite("The validation loss", validation.loss, state.step, epoch, recipe, mode))
+        train_scores, val_scores = scores(progress.counts.cpu().numpy()), scores(validation.counts)
         best = state.best_epoch == 0 or val_scores.miou > state.best_miou
         if best:
             state.best_miou, state.best_epoch = val_scores.miou, epoch
-        state.epoch = epoch
+        state.epoch, state.progress = epoch, None
+        top_class, top_share = _most_predicted(validation.counts)
         record = EpochRecord(
             epoch=epoch,
-            train_loss=total_loss / images_done,
+            train_loss=train_loss,
             train_pixel_accuracy=train_scores.pixel_accuracy,
             train_miou=train_scores.miou,
             val_loss=validation.loss,
             val_pixel_accuracy=val_scores.pixel_accuracy,
             val_miou=val_scores.miou,
-            learning_rate=rate,
-            images_per_second=images_done / train_seconds,
-            seconds=time.perf_counter() - began,
+            learning_rate=state.optimizer.param_groups[0]["lr"],
+            images_per_second=progress.images.item() / max(progress.seconds, 1e-9),
+            seconds=seconds_before + time.perf_counter() - began,
             best=best,
+            top_share=top_share,
+            top_class=top_class,
         )
         yield EpochResult(record, validation.counts, validation.previews)
 
 
-class Validation:
-    """One pass over the validation images; its results fill up while `over` is iterated."""
+def _train_epoch(
+    epoch: int,
+    network: nn.Module,
+    state: TrainingState,
+    progress: EpochProgress,
+    loaders: Loaders,
+    recipe: Recipe,
+    loss_of: SegmentationLoss,
+    seed: int,
+    mode: Mode,
+    group: Group,
+) -> Iterator[StepRecord]:
+    """Go through the batches of an epoch that `progress` does not count yet."""
+    device, total_steps = group.device, recipe.epochs * loaders.steps_per_epoch
+    forward = mode.forward(network, device)
+    began = time.perf_counter() - progress.seconds
+    unread: deque[_Unread] = deque()
+    network.train()
+    for images, labels in loaders.train(epoch, skip=progress.batches):
+        # What is random in a step follows from its place, so that no random state has to be kept.
+        torch.manual_seed(derive_seed(seed, epoch, progress.batches, group.rank))
+        rate = set_rate(state.optimizer, recipe, state.step, total_steps)
+        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True).long()
 
-    def __init__(self) -> None:
-        self.loss = math.nan
-        """Mean over the images."""
-        self.counts = np.zeros((0, 0, 0), dtype=np.int64)
-        """(images, C, C) int64, in the loaders' order."""
-        self.previews: dict[int, np.ndarray] = {}
+        logits = forward(images)
+        loss = loss_of.of_sums(group.total(pixel_sums(logits, labels).sum(0)))
+        state.optimizer.zero_grad(set_to_none=True)
+        # Gradients are averaged over the group, but each process's are a part of the sum.
+        state.scaler.scale(loss * group.world).backward()
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
 
-    def over(
-        self,
-        model: Segmenter,
-        loaders: Loaders,
-        loss_of: SegmentationLoss,
-        *,
-        device: torch.device,
-        preview: tuple[int, ...] = (),
-    ) -> Iterator[int]:
-        """Predict every validation image in evaluation mode, yielding how many are done."""
-        counts: list[np.ndarray] = []
-        total_loss, done = 0.0, 0
-        model.eval()
-        for images, labels in loaders.val():
-            images, labels = images.to(device), labels.to(device).long()
-            with torch.inference_mode():
-                logits = model(images)
-                total_loss += loss_of(logits, labels).item() * len(images)
-                counts.append(batch_confusion(logits, labels).cpu().numpy())
-                for position in preview:
-                    if done <= position < done + len(images):
-                        predicted = logits[position - done].argmax(0)
-                        self.previews[position] = predicted.to(torch.uint8).cpu().numpy()
-            done += len(images)
-            yield done
-        self.loss = total_loss / done
-        self.counts = np.concatenate(counts)
-
-
-def batch_confusion(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return each image's confusion counts, (B, C, C) int64 as [image, true, predicted].
-
-    Args:
-        logits: (B, C, H, W); the largest of C is the prediction.
-        labels: (B, H, W) int64, 255 where ignored.
-    """
-    batch, classes = logits.shape[:2]
-    image = torch.arange(batch, device=logits.device)[:, None, None]
-    cell = (image * classes + labels) * classes + logits.argmax(1)
-    counts = torch.bincount(cell[labels != IGNORE_INDEX], minlength=batch * classes * classes)
-    return counts.reshape(batch, classes, classes)
+        counts = confusion(top_class(logits.detach()), labels, state.model.classes).sum(0)
+        # One message for counts and images; a number that the host knows already is filled in without waiting.
+        seen = group.count(torch.cat([counts.flatten(), counts.new_full((1,), len(images))]))
+        progress.counts += seen[:-1].view_as(counts)
+        progress.images += seen[-1]
+        progress.loss += loss.detach() * seen[-1]
+        progress.batches += 1
+        progress.seconds = time.perf_counter() - began
+        state.step += 1
+        unread.append(_Unread(state.step, epoch, loss.detach(), rate, progress.images.clone(), progress.seconds))
+        if len(unread) > UNREAD.get(device.type, 1):
+            yield unread.popleft().read(recipe, mode)
+    while unread:
+        yield unread.popleft().read(recipe, mode)
+    progress.seconds = time.perf_counter() - began
 
 
-def _not_finite(loss: float, step: int, epoch: int, recipe: Recipe) -> str:
+class _Unread(NamedTuple):
+    """A step whose loss the device may still be computing."""
+
+    step: int
+    epoch: int
+    loss: Tensor
+    learning_rate: float
+    images: Tensor
+    seconds: float
+
+    def read(self, recipe: Recipe, mode: Mode) -> StepRecord:
+        """Wait for the loss.
+
+        Raises:
+            TrainingError: it is not finite.
+        """
+        loss = self.loss.item()
+        if not math.isfinite(loss):
+            raise TrainingError(_not_finite("The loss", loss, self.step, self.epoch, recipe, mode))
+        return StepRecord(self.step, self.epoch, loss, self.learning_rate, self.images.item() / self.seconds)
+
+
+def _most_predicted(counts: np.ndarray) -> tuple[int, float]:
+    """Return the class that is predicted most, and its share of the labelled pixels; -1 and NaN without any."""
+    predicted = pooled(counts).sum(axis=0)
+    total = int(predicted.sum())
+    return (int(predicted.argmax()), float(predicted.max() / total)) if total else (-1, math.nan)
+
+
+def _not_finite(what: str, loss: float, step: int, epoch: int, recipe: Recipe, mode: Mode) -> str:
+    precision = f", or with precision fp32 instead of {mode.precision}" if mode.precision != "fp32" else ""
+    told = f"{what} became {loss}" if not math.isfinite(loss) else "The network's weights are no numbers any more"
     return (
-        f"The loss became {loss} at step {step} (epoch {epoch}). The state after the last whole epoch is kept. "
-        f"Launch again with a lower learning rate than {recipe.learning_rate:g}, or a longer warm-up."
+        f"{told} at step {step} (epoch {epoch}). What was kept before is as it was. "
+        f"Launch again with a lower learning rate than {recipe.learning_rate:g}, or a longer warm-up{precision}."
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from segcore.models.profile import measure
 from segcore.models.summary import describe
 from segcore.models.weights import sha256
 from segcore.training.device import describe_device
+from segcore.training.precision import Mode
 
 PACKAGES = ("torch", "timm", "segmentation-models-pytorch", "albumentations", "numpy", "opencv-python-headless")
 
@@ -65,21 +66,19 @@ def network_cost(config: RunConfig) -> dict[str, Any]:
     return cost
 
 
-def timing(model: Segmenter, image_size: int, device: torch.device) -> dict[str, Any]:
-    """Return the measured latency of one image, in milliseconds, and this process's peak memory, in MiB."""
-    cost = measure(model, image_size, device=str(device))
-    if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(device) / 2**20
-    else:
-        # ru_maxrss is in KiB on Linux and in bytes on macOS.
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+def timing(model: Segmenter, image_size: int, device: torch.device, mode: Mode) -> dict[str, Any]:
+    """Return the measured latency of one image, in milliseconds, in the mode that the run trained in."""
+    # Compiling once more for a single image would take longer than all it measures.
+    with torch.compiler.set_stance("force_eager") if mode.compile else nullcontext():
+        cost = measure(model, image_size, device=device, forward=mode.forward(model, device))
     return {
         "latency_p50_ms": cost.latency_p50_ms,
         "latency_p95_ms": cost.latency_p95_ms,
         "images_per_second": cost.images_per_second,
         "device": cost.device,
         "threads": cost.threads,
-        "peak_memory_mb": round(peak, 1),
+        "precision": mode.precision,
+        "memory_format": mode.memory_format,
     }
 
 

@@ -1,7 +1,11 @@
 """The process that trains one run: `python -m segcore.training.worker RUN_DIR`.
 
-It is the only writer of the run's status, records and weights while it lives. Exit codes: 0 when the run
-finished or was stopped as asked, 1 when it failed (status.json says why), 3 when another worker has it.
+It is the only writer of the run's status, records and weights while it lives. Several processes may share a run:
+`accelerate launch --multi_gpu --num_processes 2 -m segcore.training.worker RUN_DIR`; the leading one then is the
+writer. (`--multi_gpu` stands for torch's launcher and serves processors as well; `--cpu` would start one process.)
+
+Exit codes: 0 when the run finished, was stopped as asked or was removed meanwhile, 1 when it failed (status.json says
+why), 3 when another worker has it.
 """
 
 from __future__ import annotations
@@ -11,233 +15,258 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-import cv2
-import numpy as np
 import torch
 from filelock import Timeout
 
-from segcore.config import IGNORE_INDEX, RunConfig
-from segcore.data.loaders import Loaders, build_loaders
-from segcore.data.prepared import Prepared, prepare
-from segcore.data.store import DatasetStore
-from segcore.errors import DatasetError, SegcoreError, TrainingError
-from segcore.evaluation.metrics import majority_baseline
-from segcore.files import atomic_path
+from segcore.config import RunConfig
+from segcore.data.loaders import Loaders
+from segcore.data.prepared import Prepared
+from segcore.errors import NotFoundError, SegcoreError, WorkspaceError
 from segcore.models.build import Segmenter, build
 from segcore.models.weights import default_directories
 from segcore.records import StepRecord
-from segcore.runs import Evaluation, Run
-from segcore.status import OTHER_WORKER, RunState, process_identity
-from segcore.training.checkpoint import load_state, save_state, save_weights
-from segcore.training.device import best_device
-from segcore.training.loop import EpochResult, TrainingState, fit
+from segcore.runs import Run, Study
+from segcore.status import OTHER_WORKER, RunState
+from segcore.training.checkpoint import load_state, save_state
+from segcore.training.device import device_label, peak_memory, restart_peak
+from segcore.training.group import Group
+from segcore.training.inputs import baseline, divide, make_pace, prepare_data
+from segcore.training.journal import STATUS_SECONDS, Journal, RunGone, StopRequested
+from segcore.training.last_words import words_for_error, words_for_stop
+from segcore.training.loop import EpochResult, fit
+from segcore.training.optim import allow_tf32
+from segcore.training.pace import Pace
+from segcore.training.precision import Execution
 from segcore.training.provenance import collect, network_cost, timing
+from segcore.training.results import describe, preview_positions, remove_leftovers, write_epoch
+from segcore.training.state import TrainingState
+from segcore.training.trial import settle
 from segcore.workspace import Workspace
 
-PREVIEWS = 4
-"""Validation images whose predictions are kept after each epoch."""
-STATUS_SECONDS = 0.5
-"""How often the status is written, at most."""
-
-
-class StopRequested(Exception):
-    """A person, or the system by SIGTERM, asked the run to stop."""
+SAVE_SECONDS = 300.0
+"""How much training a kill may cost, about: the state is kept so often within an epoch."""
 
 
 class Worker:
     """Trains one run and writes its directory."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, group: Group) -> None:
         self.run = run
+        self.group = group
+        self.device = group.device
         self.config: RunConfig = run.config
         self.workspace = Workspace(run.path.parents[2])
-        self.device = best_device()
-        self.status = replace(run.status, state=RunState.RUNNING, phase="starting", **process_identity())
-        self.began = time.time()
-        self.seconds_before = self.status.seconds
-        self.terminated = False
-        self._written = 0.0
+        self.journal = Journal(run, leads=group.leads, may_stop=group.alone)
+        self.notes: list[str] = []
+        """What went wrong and was mended; goes into log and provenance."""
 
     def work(self) -> None:
         """Train from where the run stands to its end.
 
         Raises:
-            StopRequested: asked to stop; what was learnt up to the last whole epoch is kept.
+            StopRequested: asked to stop; what was learnt up to the last step is kept.
+            RunGone: the run was removed meanwhile.
             SegcoreError: it cannot go on.
         """
-        self.tell(started=self.status.started or self.began, ended=None, message="", hint="")
-        remove_leftovers(self.run)
-        loaders = self.load_data()
-        saved = load_state(self.run, self.device)
-        model = self.build_model(resumed=saved is not None)
-        state = TrainingState.start(
-            model,
-            self.config.recipe,
-            pretrained=self.config.weights == "pretrained",
-            steps_per_epoch=loaders.steps_per_epoch,
+        self.tell(
+            started=self.journal.status.started or time.time(),
+            ended=None,
+            message="",
+            hint="",
+            device=device_label(self.device),
+            threads=torch.get_num_threads(),
         )
+        if self.device.type == "cuda":
+            allow_tf32()
+        if self.group.leads:
+            remove_leftovers(self.run)
+        prepared, loaders = self.load_data()
+        saved, complaint = load_state(self.run, self.device)
+        self.note(complaint)
         if saved is not None:
-            state.load_state_dict(saved)
-            print(f"Going on after epoch {state.epoch}.", flush=True)
-        self.train(state, loaders)
-        self.tell(phase="measuring its speed", eta=None)
-        self.run.write_cost({**self.run.cost(), **timing(model, self.config.recipe.image_size, self.device)})
-        self.tell(state=RunState.FINISHED, phase="", ended=time.time(), eta=None)
-        print(f"Finished; best validation mIoU {state.best_miou:.4f} after epoch {state.best_epoch}.", flush=True)
+            # Sums of floats depend on how many threads share them: all lives of a run use as many as its first.
+            torch.set_num_threads(saved.get("threads", torch.get_num_threads()))
+            self.tell(threads=torch.get_num_threads())
+        execution = self.settle(loaders)
+        state = self.build(execution, saved)
+        measured = [record.seconds for record in self.run.epochs()]
+        pace = make_pace(prepared, loaders, self.run.split, self.config.recipe, measured)
+        restart_peak()
+        self.train(state, loaders, execution, pace)
+        if self.group.leads:
+            self.finish(state, execution)
 
-    def load_data(self) -> Loaders:
-        """Prepare the dataset where that is not done yet, and divide it as the study says."""
-        config = self.config
-        dataset = DatasetStore(self.workspace).get(config.dataset.name)
-
-        def checking(done: int, total: int) -> None:
-            self.tell(phase=f"checking image {done} of {total}")
-
-        def preparing(done: int, total: int) -> None:
-            self.tell(phase=f"preparing image {done} of {total}")
-
-        if dataset.changed():
-            dataset.refresh(checking)  # other times do not mean other files
-        if dataset.fingerprint != config.dataset_fingerprint:
-            raise DatasetError(
-                f"Dataset {dataset.name!r} has changed since study {config.study!r} was launched; its runs would no "
-                "longer compare. Launch a new study on the dataset as it is now."
-            )
-        prepared = prepare(dataset, config.recipe.image_size, preparing)
+    def load_data(self) -> tuple[Prepared, Loaders]:
+        """Prepare the dataset and divide it as the study says; of several processes the leading one prepares."""
+        mine = None
+        if self.group.leads:
+            mine = prepare_data(self.config, self.workspace, lambda phase: self.tell(phase=phase))
+            if mine.mended:
+                self.note("The prepared images were damaged on the disk; they have been built anew from the source.")
+        prepared = self.group.told(mine)
+        assert prepared is not None
         split = self.run.split
-        loaders = build_loaders(prepared, split, config.recipe, seed=config.seed)
+        loaders = divide(prepared, split, self.config, self.group)
         self.tell(
             phase="building the network",
-            majority_baseline=_baseline(prepared, split.val),
-            steps=loaders.steps_per_epoch * config.recipe.epochs,
+            majority_baseline=baseline(prepared, split.val),
+            steps=loaders.steps_per_epoch * self.config.recipe.epochs,
         )
-        print(f"{len(split.train)} images to train on, {len(split.val)} to validate.", flush=True)
-        return loaders
+        self.say(f"{len(split.train)} images to train on, {len(split.val)} to validate.")
+        return prepared, loaders
 
-    def build_model(self, *, resumed: bool) -> Segmenter:
+    def settle(self, loaders: Loaders) -> Execution:
+        """Return how the study's runs compute, measuring it where no run has done so yet."""
+        execution = None
+        if self.group.leads:
+            execution = settle(
+                Study(self.run.path.parent),
+                self.config,
+                self.device,
+                batch_size=max(2, self.config.recipe.batch_size // self.group.world),
+                steps=loaders.steps_per_epoch * self.config.recipe.epochs,
+                tell=lambda phase: self.tell(phase=phase),
+            )
+            self.say(f"Computing in {execution.reason}")
+        settled = self.group.told(execution)
+        assert settled is not None
+        return settled
+
+    def build(self, execution: Execution, saved: dict[str, Any] | None) -> TrainingState:
         """Build the network, from the seed where it starts from scratch, and write down what it is.
 
         A resumed run has all its weights in its checkpoint: the pretrained file may be gone by then.
         """
         config = self.config
+        self.tell(phase="building the network")
         torch.manual_seed(config.seed)
         folders = [config.weights_file.parent] if config.weights_file else []
         model = build(
             config.encoder,
             decoder=config.decoder,
-            weights="none" if resumed else config.weights,
+            weights="none" if saved is not None else config.weights,
             classes=len(config.dataset.trained_classes),
             image_size=config.recipe.image_size,
             weights_dirs=[*folders, *default_directories(self.workspace)],
         ).to(self.device)
-        made_of = collect(config, model, self.device)
+        mode, remark = execution.on(self.device)
+        state = TrainingState.start(mode.apply(model), config.recipe, mode, pretrained=config.weights == "pretrained")
+        if saved is not None:
+            state.load_state_dict(saved)
+            within = f" and {state.progress.batches} batches" if state.progress else ""
+            self.say(f"Going on after {state.epoch} of {config.recipe.epochs} epochs{within}.")
+        if self.group.leads:
+            self.note(remark)
+            self.write_provenance(model, execution, resumed=saved is not None)
+        return state
+
+    def write_provenance(self, model: Segmenter, execution: Execution, *, resumed: bool) -> None:
+        """Write down what this life of the run is made of; the start stays as it was, each further life is added."""
+        made_of = collect(self.config, model, self.device)
+        made_of |= {"execution": execution.to_json(), "processes": self.group.world, "notes": self.notes}
         first = self.run.provenance()
         if resumed and first:
-            # The start stays as it was; each further life is added.
             made_of = {**first, "resumed": [*first.get("resumed", []), {**made_of, "weights": "checkpoint"}]}
-        self.run.write_provenance(made_of)
-        self.run.write_cost({**self.run.cost(), **network_cost(config)})
-        return model
+        self.run.write_provenance({**({} if resumed else _kept(first)), **made_of})
+        self.run.write_cost({**self.run.cost(), **network_cost(self.config)})
 
-    def train(self, state: TrainingState, loaders: Loaders) -> None:
-        """Write down what the loop tells, and save the state after each epoch."""
-        recipe = self.config.recipe
-        total = loaders.steps_per_epoch * recipe.epochs
-        preview = _spread(len(loaders.val_names), PREVIEWS)
-        began, first_step, last_line = time.perf_counter(), state.step, 0.0
+    def train(self, state: TrainingState, loaders: Loaders, execution: Execution, pace: Pace) -> None:
+        """Write down what the loop tells, and save the state after each epoch, every few minutes, and on stopping."""
+        preview = preview_positions(len(loaders.val_names))
+        mode, _ = execution.on(self.device)
+        last_line, saved = -STATUS_SECONDS, time.monotonic()
         self.tell(phase="training", epoch=state.epoch, step=state.step)
-        for event in fit(state, loaders, recipe, seed=self.config.seed, device=self.device, preview=preview):
-            if isinstance(event, StepRecord):
-                if time.perf_counter() - last_line > STATUS_SECONDS:
-                    last_line = time.perf_counter()
-                    self.run.append_step(event)
-                left = (time.perf_counter() - began) / (event.step - first_step) * (total - event.step)
-                self.tell(phase="training", step=event.step, eta=left)
-            elif isinstance(event, EpochResult):
-                self.keep(event, state, loaders)
-                self.tell(phase="training", epoch=state.epoch)
-            else:
-                self.tell(phase="validating")
+        events = fit(
+            state, loaders, self.config.recipe, seed=self.config.seed, mode=mode, group=self.group, preview=preview
+        )
+        try:
+            for event in events:
+                now = time.monotonic()
+                if isinstance(event, StepRecord):
+                    if self.group.leads and now - last_line > STATUS_SECONDS:
+                        last_line = now
+                        self.journal.check()
+                        self.run.append_step(event)
+                    if now - saved > SAVE_SECONDS:
+                        self.save(state)
+                        saved = time.monotonic()
+                    self.tell(phase="training", step=state.step, eta=_left(pace, state))
+                    self.stop_together()
+                elif isinstance(event, EpochResult):
+                    pace.epoch_done(event.record.seconds)
+                    self.keep(event, state, loaders)
+                    saved = time.monotonic()
+                    left = _left(pace, state)
+                    if self.journal.status.predicted_after_epoch is None and left is not None:
+                        self.tell(predicted_after_epoch=self.journal.seconds + left)
+                    self.tell(phase="training", epoch=state.epoch, step=state.step, eta=left)
+                    self.stop_together()
+                else:
+                    self.tell(phase="validating")
+        except StopRequested:
+            self.save(state)
+            raise
+
+    def stop_together(self) -> None:
+        """Stop where any process of the group was asked to; all of them come by here alike."""
+        if not self.group.alone and self.group.any(self.journal.stopping or self.journal.terminated):
+            raise StopRequested
 
     def keep(self, result: EpochResult, state: TrainingState, loaders: Loaders) -> None:
         """Write an epoch's results. The state comes last: a kill in between makes the epoch be done again,
         with the same results."""
-        record = result.record
-        self.run.previews_directory.mkdir(exist_ok=True)
-        for position, labels in result.previews.items():
-            _write_labels(self.run.preview_path(record.epoch, loaders.val_names[position]), labels)
-        if record.best:
-            save_weights(state.model, self.run.best_weights)
-            self.run.write_evaluation(
-                Evaluation(loaders.val_names, loaders.val_groups, result.counts, epoch=record.epoch)
-            )
-        self.run.append_epoch(record)
-        save_state(self.run, state.state_dict())
-        print(
-            f"epoch {record.epoch}/{self.config.recipe.epochs}  "
-            f"loss {record.train_loss:.4f} / {record.val_loss:.4f}  "
-            f"accuracy {record.train_pixel_accuracy:.4f} / {record.val_pixel_accuracy:.4f}  "
-            f"mIoU {record.train_miou:.4f} / {record.val_miou:.4f}  (training / validation)  "
-            f"{record.images_per_second:.1f} images/s",
-            flush=True,
-        )
+        if self.group.leads:
+            self.journal.check()
+            write_epoch(self.run, result, state.model, loaders)
+            self.save(state)
+            self.say(describe(result.record, self.config.recipe.epochs))
+
+    def save(self, state: TrainingState) -> None:
+        """Keep the state as it is now, within an epoch or after one; never one whose numbers are none."""
+        if self.group.leads and state.step > 0 and state.finite():
+            self.journal.check()
+            save_state(self.run, {**state.state_dict(), "threads": torch.get_num_threads()})
+
+    def finish(self, state: TrainingState, execution: Execution) -> None:
+        """Measure what the network costs, and say that the run is finished."""
+        peak = peak_memory(self.device)
+        self.tell(phase="measuring its speed", eta=None)
+        mode, _ = execution.on(self.device)
+        measured = timing(state.model, self.config.recipe.image_size, self.device, mode)
+        self.journal.check()
+        self.run.write_cost({**self.run.cost(), **measured, "peak_memory_mb": round(peak, 1)})
+        self.tell(state=RunState.FINISHED, phase="", ended=time.time(), eta=None)
+        self.say(f"Finished; best validation mIoU {state.best_miou:.4f} after epoch {state.best_epoch}.")
 
     def tell(self, **changes: object) -> None:
-        """Change the status; write it if anything but the progress changed, or some time has passed.
+        """Change the status; see `Journal.tell`."""
+        self.journal.tell(**changes)
 
-        Raises:
-            StopRequested: this is also where a request to stop is noticed.
-        """
-        before = self.status
-        now = time.time()
-        self.status = replace(
-            before,
-            **{"heartbeat": now, "seconds": self.seconds_before + now - self.began, **changes},  # type: ignore[arg-type]
-        )
-        news = (self.status.state, self.status.epoch) != (before.state, before.epoch)
-        if not news and now - self._written < STATUS_SECONDS:
-            return
-        self._written = now
-        self.run.write_status(self.status)
-        if self.status.state is RunState.RUNNING and (self.terminated or self.run.stop_requested()):
-            raise StopRequested
+    def say(self, text: str) -> None:
+        """Print a line into the run's log."""
+        if self.group.leads:
+            print(text, flush=True)
 
-    def end(self, state: RunState, message: str, hint: str = "") -> None:
-        """Write the last word of a run that did not finish."""
-        print(message, hint, flush=True)
-        self.tell(state=state, phase="", ended=time.time(), eta=None, message=message, hint=hint)
+    def note(self, text: str) -> None:
+        """Say something that readers of the results should know, too."""
+        if text:
+            self.say(text)
+            self.notes.append(text)
 
 
-def remove_leftovers(run: Run) -> None:
-    """Delete half-written files of a life that was killed; no other process writes here now."""
-    for directory in (run.path, run.last_directory, run.previews_directory):
-        for file in directory.glob(".*.tmp"):
-            file.unlink(missing_ok=True)
+def _kept(provenance: dict[str, Any]) -> dict[str, Any]:
+    """What others wrote into the provenance, and starting anew must not lose."""
+    return {key: value for key, value in provenance.items() if key == "extended"}
 
 
-def _baseline(prepared: Prepared, names: Sequence[str]) -> float:
-    """Return the majority-class line of the images `names`."""
-    counts = np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
-    for name in names:
-        labels = np.asarray(prepared.labels[prepared.index_of(name)])
-        counts += np.bincount(labels.ravel(), minlength=len(counts))
-    return majority_baseline(np.diag(counts[:IGNORE_INDEX]))
-
-
-def _spread(length: int, count: int) -> tuple[int, ...]:
-    """Return up to `count` positions spread evenly over `length`, so that they show several scenes."""
-    return tuple(sorted({int(position) for position in np.linspace(0, length - 1, min(count, length))}))
-
-
-def _write_labels(path: Path, labels: np.ndarray) -> None:
-    done, data = cv2.imencode(".png", labels)
-    assert done
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+def _left(pace: Pace, state: TrainingState) -> float | None:
+    progress = state.progress
+    return pace.left(state.epoch, progress.batches if progress else 0, progress.seconds if progress else 0.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -247,51 +276,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("usage: python -m segcore.training.worker RUN_DIR", file=sys.stderr)
         return 2
     run = Run(Path(arguments[0]).resolve())
+    group = Group.join()
     try:
-        with run.worker_lock().acquire(timeout=0):
-            return _train(run)
-    except Timeout:
-        print(f"Another worker trains {run.name} already.", file=sys.stderr)
-        return OTHER_WORKER
+        lock = run.worker_lock()
+        if group.leads:
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                print(f"Another worker trains {run.name} already.", file=sys.stderr)
+        try:
+            return _train(run, group) if group.told(lock.is_locked) else OTHER_WORKER
+        finally:
+            lock.release()
+    except NotFoundError as error:
+        print(error, file=sys.stderr)
+        return 2
+    finally:
+        group.leave()
 
 
-def _train(run: Run) -> int:
-    worker = Worker(run)
+def _train(run: Run, group: Group) -> int:
+    worker = Worker(run, group)
+    journal = worker.journal
 
     def on_terminate(_signal: int, _frame: FrameType | None) -> None:
-        worker.terminated = True
+        journal.terminated = True
 
     signal.signal(signal.SIGTERM, on_terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for whoever follows the run
     try:
-        worker.work()
+        try:
+            worker.work()
+        except StopRequested:
+            if group.leads:
+                run.clear_request()
+                journal.end(RunState.STOPPED, *words_for_stop(journal.status, worker.config.recipe.epochs))
         return 0
-    except StopRequested:
-        run.clear_request()
-        done = worker.status.epoch
-        after = f"after epoch {done}" if done else "before its first epoch was done"
-        worker.end(RunState.STOPPED, f"Stopped {after}.", "Resume it to go on from there.")
-        return 0
-    except SegcoreError as error:
-        worker.end(RunState.FAILED, str(error), _hint(error))
-    except (MemoryError, torch.OutOfMemoryError):
-        traceback.print_exc()
-        worker.end(
-            RunState.FAILED,
-            "There was not enough memory.",
-            f"Launch with a batch size below {worker.config.recipe.batch_size}, a smaller image size or backbone.",
-        )
     except BaseException as error:
+        if isinstance(error, RunGone) or journal.gone():
+            print(f"{run.path} was removed while the run trained; nothing is written there any more.", file=sys.stderr)
+            return 0
         # The last word must be written whatever happens; the traceback goes to the log.
-        traceback.print_exc()
-        worker.end(RunState.FAILED, f"{type(error).__name__}: {error}", "The log has the details.")
+        if not isinstance(error, SegcoreError):
+            traceback.print_exc()
+        message, hint = words_for_error(error, worker.config.recipe.batch_size)
+        if not group.leads:
+            group.give_up(message)
+        elif (reason := group.reason()) is not None:
+            message, hint = f"One of the {group.world} processes ended: {reason}", "Its output has the details."
+        with suppress(WorkspaceError):  # no disk to write it on; the log has it
+            journal.end(RunState.FAILED, message, hint)
         if not isinstance(error, Exception):
             raise
     return 1
-
-
-def _hint(error: SegcoreError) -> str:
-    return "Delete the run once it is understood." if isinstance(error, TrainingError) else "Mend that, then resume."
 
 
 if __name__ == "__main__":

@@ -2,152 +2,140 @@ from __future__ import annotations
 
 import copy
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from segcore.config import Recipe
-from segcore.data.loaders import Loaders, build_loaders
-from segcore.data.prepared import Prepared, prepare
-from segcore.data.splits import Split
+from segcore.data.prepared import Prepared
 from segcore.errors import TrainingError
-from segcore.evaluation.confusion import confusion_counts
 from segcore.models.build import build
 from segcore.records import StepRecord
-from segcore.training.loop import EpochResult, TrainingState, ValidationTick, batch_confusion, fit
-from segcore.training.losses import SegmentationLoss
-from segcore.training.optim import build_optimizer, build_schedule
-from segcore.workspace import Workspace
-from tests.factories import add_dataset
-
-RECIPE = Recipe(epochs=3, image_size=32, batch_size=4)
-CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def prepared(workspace: Workspace, tmp_path: Path) -> Prepared:
-    return prepare(add_dataset(workspace, tmp_path / "source"), 32)
-
-
-def loaders_of(prepared: Prepared, seed: int) -> Loaders:
-    return build_loaders(prepared, Split(tuple(prepared.names[:6]), tuple(prepared.names[6:])), RECIPE, seed=seed)
-
-
-def start(loaders: Loaders, seed: int, recipe: Recipe = RECIPE) -> TrainingState:
-    torch.manual_seed(seed)
-    # mobilenetv3 is small, and has the batch norm and stochastic parts that exactness must survive
-    model = build("mobilenetv3_small_050", weights="none", classes=3, image_size=32)
-    return TrainingState.start(model, recipe, pretrained=False, steps_per_epoch=loaders.steps_per_epoch)
-
-
-def results(state: TrainingState, loaders: Loaders, seed: int, until: int = 99) -> list[EpochResult]:
-    found = []
-    for event in fit(state, loaders, RECIPE, seed=seed, device=CPU, preview=(1,)):
-        if isinstance(event, EpochResult):
-            found.append(event)
-            if event.record.epoch == until:
-                break
-    return found
-
-
-def scores_of(found: list[EpochResult]) -> list[tuple[float, ...]]:
-    return [
-        (r.record.train_loss, r.record.val_loss, r.record.train_miou, r.record.val_miou, r.record.learning_rate)
-        for r in found
-    ]
+from segcore.training import loop
+from segcore.training.loop import EpochResult, ValidationTick
+from segcore.training.optim import build_optimizer, rate_factor, set_rate
+from tests.training.conftest import ENCODER, TWO, Event, loaders_of, records_of, same_weights, start, train
 
 
 def test_fit_tells_steps_validation_and_epochs(prepared: Prepared) -> None:
-    loaders = loaders_of(prepared, 0)
-    events = list(fit(start(loaders, 0), loaders, RECIPE, seed=0, device=CPU, preview=(0,)))
+    events = list(train(start(0), loaders_of(prepared, 0), 0))
     steps = [event for event in events if isinstance(event, StepRecord)]
     epochs = [event for event in events if isinstance(event, EpochResult)]
     assert [step.step for step in steps] == list(range(1, 7))
+    assert [step.epoch for step in steps] == [1, 1, 2, 2, 3, 3]
     assert [epoch.record.epoch for epoch in epochs] == [1, 2, 3]
     assert [tick.images for tick in events if isinstance(tick, ValidationTick)] == [2, 2, 2]
-    last = epochs[-1]
+    first, last = epochs[0], epochs[-1]
+    # Batches of 4 and 2 images.
+    assert first.record.train_loss == pytest.approx((4 * steps[0].loss + 2 * steps[1].loss) / 6)
+    assert first.record.best
     assert last.counts.shape == (2, 3, 3)
     assert last.record.val_pixel_accuracy == pytest.approx(np.trace(last.counts.sum(0)) / last.counts.sum())
-    assert last.previews[0].shape == (32, 32)
-    assert epochs[0].record.best
+    assert last.previews[1].shape == (32, 32)
+
+
+def test_the_class_predicted_most_is_told(prepared: Prepared) -> None:
+    state = start(0)
+    head = next(module for module in reversed(list(state.model.modules())) if isinstance(module, torch.nn.Conv2d))
+    for event in train(state, loaders_of(prepared, 0), 0):
+        if isinstance(event, StepRecord) and event.step == 2:
+            with torch.no_grad():
+                assert head.bias is not None
+                head.bias[1] += 1e4  # from here on it answers class 1 everywhere
+        if isinstance(event, EpochResult):
+            break
+    assert isinstance(event, EpochResult)
+    assert (event.record.top_class, event.record.top_share) == (1, 1.0)
 
 
 def test_same_seed_same_numbers_other_seed_others(prepared: Prepared) -> None:
     runs = []
     for seed in (0, 0, 1):
-        loaders = loaders_of(prepared, seed)
-        state = start(loaders, seed)
-        runs.append((scores_of(results(state, loaders, seed)), state.model.state_dict()))
+        state = start(seed)
+        runs.append((records_of(list(train(state, loaders_of(prepared, seed), seed))), state.model))
     assert runs[0][0] == runs[1][0]
-    assert all(torch.equal(runs[0][1][name], runs[1][1][name]) for name in runs[0][1])
+    assert same_weights(runs[0][1], runs[1][1])
     assert runs[0][0] != runs[2][0]
+    assert not same_weights(runs[0][1], runs[2][1])
 
 
-@pytest.mark.parametrize("stopped_after", [1, 2])
-def test_resuming_ends_bit_for_bit_where_an_undisturbed_run_does(prepared: Prepared, stopped_after: int) -> None:
-    loaders = loaders_of(prepared, 3)
-    whole = start(loaders, 3)
-    expected = results(whole, loaders, 3)
-
-    first = start(loaders, 3)
-    results(first, loaders, 3, until=stopped_after)
-    saved = copy.deepcopy(first.state_dict())
-    # What was learnt of an epoch begun after the save must not matter.
-    torch.manual_seed(999)
-    second = start(loaders, 4)
-    second.load_state_dict(saved)
-    rest = results(second, loaders, 3)
-
-    assert scores_of(rest) == scores_of(expected)[stopped_after:]
-    for name, tensor in whole.model.state_dict().items():
-        assert torch.equal(tensor, second.model.state_dict()[name]), name
-    assert (second.best_epoch, second.best_miou) == (whole.best_epoch, whole.best_miou)
+@pytest.mark.parametrize("unread", [0, 1, 2])
+def test_losses_read_late_are_the_same_losses(prepared: Prepared, monkeypatch: pytest.MonkeyPatch, unread: int) -> None:
+    expected = list(train(start(0), loaders_of(prepared, 0), 0))
+    monkeypatch.setitem(loop.UNREAD, "cpu", unread)
+    found = list(train(start(0), loaders_of(prepared, 0), 0))
+    losses = [[(e.step, e.epoch, e.loss) for e in events if isinstance(e, StepRecord)] for events in (expected, found)]
+    assert losses[0] == losses[1]
+    assert records_of(found) == records_of(expected)
 
 
-def test_a_loss_that_is_no_number_ends_the_run_with_advice(prepared: Prepared) -> None:
-    loaders = loaders_of(prepared, 0)
-    state = start(loaders, 0)
-    with torch.no_grad():
-        next(state.model.parameters()).fill_(math.nan)
-    with pytest.raises(TrainingError, match=r"nan at step 1 .*lower learning rate"):
-        list(fit(state, loaders, RECIPE, seed=0, device=CPU))
+def stopped_at(prepared: Prepared, seed: int, events: int) -> tuple[dict[str, object], list[Event]]:
+    """Train until that many events have come; what would be saved then, and the events."""
+    state = start(seed)
+    seen = [event for _, event in zip(range(events), train(state, loaders_of(prepared, seed), seed, TWO), strict=False)]
+    return copy.deepcopy(state.state_dict()), seen
 
 
-def test_batch_confusion_is_the_reference_count_of_each_image() -> None:
-    torch.manual_seed(0)
-    logits = torch.randn(3, 4, 8, 9)
-    labels = torch.randint(0, 4, (3, 8, 9))
-    labels[torch.rand(3, 8, 9) < 0.2] = 255
-    found = batch_confusion(logits, labels).numpy()
-    for image in range(3):
-        expected = confusion_counts(logits[image].argmax(0).numpy(), labels[image].numpy().astype(np.uint8), 4)
-        np.testing.assert_array_equal(found[image], expected)
+@pytest.mark.parametrize("unread", [0, 1])
+def test_resuming_at_any_event_ends_bit_for_bit_where_an_undisturbed_run_does(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch, unread: int
+) -> None:
+    """Stopped after each kind of event: a first and a last step, a validation tick, an epoch, a step after it."""
+    monkeypatch.setitem(loop.UNREAD, "cpu", unread)
+    whole = start(3)
+    expected = records_of(list(train(whole, loaders_of(prepared, 3), 3, TWO)))
+    for events in range(1, 6):
+        saved, before = stopped_at(prepared, 3, events)
+        torch.manual_seed(999)
+        resumed = start(4)
+        resumed.load_state_dict(saved)
+        rest = records_of(list(train(resumed, loaders_of(prepared, 3), 3, TWO)))
+        assert [*records_of(before), *rest] == expected, f"stopped after event {events}: {before[-1]}"
+        assert same_weights(whole.model, resumed.model)
+        assert (resumed.best_epoch, resumed.best_miou) == (whole.best_epoch, whole.best_miou)
+        assert resumed.step == whole.step
 
 
-def test_loss_is_cross_entropy_over_labelled_pixels_plus_dice() -> None:
-    torch.manual_seed(0)
-    logits, labels = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8))
-    labels[0, :2] = 255
-    plain = SegmentationLoss(Recipe(loss="ce"))(logits, labels)
-    assert plain.item() == pytest.approx(F.cross_entropy(logits, labels, ignore_index=255).item(), rel=1e-6)
-    both = SegmentationLoss(Recipe())(logits, labels)
-    assert 0 < both.item() - plain.item() < 1
+def test_loader_workers_change_nothing(prepared: Prepared) -> None:
+    found = []
+    for workers in (0, 2):
+        state = start(0)
+        found.append((records_of(list(train(state, loaders_of(prepared, 0, workers=workers), 0, TWO))), state.model))
+    assert found[0][0] == found[1][0]
+    assert same_weights(found[0][1], found[1][1])
 
 
-def test_a_batch_without_labels_costs_nothing() -> None:
-    logits = torch.randn(2, 3, 8, 8, requires_grad=True)
-    loss = SegmentationLoss(Recipe())(logits, torch.full((2, 8, 8), 255))
-    loss.backward()
-    assert loss.item() == 0.0
-    assert logits.grad is not None
-    assert not logits.grad.any()
+@pytest.mark.parametrize("unread", [0, 1])
+def test_a_loss_that_is_no_number_ends_the_run_with_advice(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch, unread: int
+) -> None:
+    monkeypatch.setitem(loop.UNREAD, "cpu", unread)
+    state = start(0)
+    steps: list[int] = []
+
+    def poison(model: torch.nn.Module, _images: object, logits: torch.Tensor) -> torch.Tensor:
+        return logits * math.nan if model.training and state.step == 3 else logits
+
+    state.model.register_forward_hook(poison)
+    with pytest.raises(TrainingError, match=r"nan at step 4 \(epoch 2\).*lower learning rate than 0.001"):
+        for event in train(state, loaders_of(prepared, 0), 0):
+            steps += [event.step] if isinstance(event, StepRecord) else []
+    assert steps == [1, 2, 3]
+    assert not state.finite()
+
+
+def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_noticed(prepared: Prepared) -> None:
+    state = start(0)
+    with pytest.raises(TrainingError, match=r"step 2 \(epoch 1\)"):
+        for event in train(state, loaders_of(prepared, 0), 0):
+            if isinstance(event, ValidationTick):
+                with torch.no_grad():
+                    next(state.model.parameters())[0] = math.inf
 
 
 def test_a_pretrained_encoder_learns_slower_and_norms_are_not_decayed() -> None:
-    model = build("mobilenetv3_small_050", weights="none", classes=3, image_size=32)
+    model = build(ENCODER, weights="none", classes=3, image_size=32)
     optimizer = build_optimizer(model, Recipe(), pretrained=True)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
@@ -159,19 +147,35 @@ def test_a_pretrained_encoder_learns_slower_and_norms_are_not_decayed() -> None:
     assert all(decays[id(p)] == (0.0 if p.ndim <= 1 else 1e-2) for p in model.parameters())
     scratch = build_optimizer(model, Recipe(), pretrained=False)
     assert {group["lr"] for group in scratch.param_groups} == {1e-3}
+    set_rate(optimizer, Recipe(warmup=0.0, schedule="constant"), 5, 10)
+    assert {group["lr"] for group in optimizer.param_groups} == {1e-3, 1e-4}
+
+
+def test_fused_optimiser_takes_the_steps_of_the_plain_one() -> None:
+    moved = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        model = build(ENCODER, weights="none", classes=3, image_size=32)
+        optimizer = build_optimizer(model, Recipe(), pretrained=False)
+        for group in optimizer.param_groups:
+            group["fused"] = fused
+            group["foreach"] = False
+        for step in range(3):
+            torch.manual_seed(step)
+            for parameter in model.parameters():
+                parameter.grad = torch.randn_like(parameter)
+            optimizer.step()
+        moved.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+    torch.testing.assert_close(moved[0], moved[1], rtol=1e-5, atol=1e-7)
 
 
 def test_schedule_rises_then_falls_to_nothing() -> None:
-    model = build("mobilenetv3_small_050", weights="none", classes=3, image_size=32)
     recipe = Recipe(warmup=0.1)
-    optimizer = build_optimizer(model, recipe, pretrained=False)
-    schedule = build_schedule(optimizer, recipe, total_steps=100)
-    rates = []
-    for _ in range(100):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
+    rates = [rate_factor(recipe, step, 100) for step in range(100)]
     assert rates[:10] == sorted(rates[:10])
-    assert rates[10] == pytest.approx(1e-3)
+    assert rates[0] > 0
+    assert rates[10] == pytest.approx(1.0)
     assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[-1] < 1e-6
+    assert rates[-1] < 1e-3
+    assert rate_factor(recipe, 100, 200) > 0.4, "given more epochs, the rate is up again"
+    assert rate_factor(Recipe(schedule="constant", warmup=0.0), 99, 100) == 1.0

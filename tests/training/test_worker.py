@@ -3,53 +3,96 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from segcore.config import Recipe, StudyConfig
-from segcore.errors import WeightsError
+from segcore.errors import WorkspaceError
 from segcore.evaluation.metrics import scores
 from segcore.inference.predictor import Predictor
 from segcore.launch import plan
-from segcore.runs import Run
+from segcore.runs import Run, Study
 from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.training import worker
-from segcore.training.checkpoint import load_state
+from segcore.training.checkpoint import CHECKPOINT, load_state
+from segcore.training.device import LABEL_VARIABLE, device_label
+from segcore.training.validation import PREVIEW_SIDE, Validation
 from tests.factories import add_dataset
+from tests.training.conftest import CPU, without_times
 
-TIMES = {"images_per_second", "seconds"}
+Queue = Callable[..., Run]
 
 
-def queue(store: RunStore, source: Path, **changes: object) -> Run:
-    dataset = add_dataset(store.workspace, source)
-    recipe = Recipe(**{"epochs": 2, "image_size": 32, "batch_size": 4, **changes})
-    assert dataset.split is not None
-    config = StudyConfig(
-        name="s", dataset="tiny", encoders=("mobilenetv3_small_050",), weights="none", seeds=(0,), recipe=recipe
-    )
-    return store.create_study(config, dataset.config, dataset.fingerprint, dataset.split)[0]
+@pytest.fixture(autouse=True)
+def same_threads() -> Any:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def train(run: Run) -> int:
+    return worker.main([str(run.path)])
 
 
 def records(run: Run) -> list[dict[str, object]]:
-    return [{key: value for key, value in asdict(e).items() if key not in TIMES} for e in run.epochs()]
+    return [without_times(record) for record in run.epochs()]
 
 
-def test_a_run_leaves_all_that_its_readers_need(store: RunStore, tmp_path: Path) -> None:
-    run = queue(store, tmp_path / "source")
-    assert worker.main([str(run.path)]) == 0
+def assert_same_results(run: Run, other: Run) -> None:
+    """Records, best weights, counts and last weights, bit for bit."""
+    assert records(run) == records(other)
+    one, two = load_file(run.best_weights), load_file(other.best_weights)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    first, second = run.evaluation(), other.evaluation()
+    assert first is not None and second is not None
+    assert np.array_equal(first.counts, second.counts)
+    states = [load_state(which, CPU)[0] for which in (run, other)]
+    assert states[0] is not None and states[1] is not None
+    for name, tensor in states[0]["model"].items():
+        assert torch.equal(tensor, states[1]["model"][name]), name
+
+
+When = Callable[[worker.Worker, dict[str, Any]], bool]
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, when: When) -> None:
+    """Ask a worker to stop as soon as `when` is true of it and of what it tells."""
+    tell = worker.Worker.tell
+
+    def tell_and_ask(self: worker.Worker, **changes: Any) -> None:
+        if when(self, changes):
+            self.journal.terminated = True
+            self.journal._written = -1.0  # not to be throttled
+        tell(self, **changes)
+
+    monkeypatch.setattr(worker.Worker, "tell", tell_and_ask)
+
+
+def test_a_run_leaves_all_that_its_readers_need(queue: Queue) -> None:
+    run = queue()
+    assert train(run) == 0
     status = run.status
     assert (status.state, status.epoch, status.step, status.steps) == (RunState.FINISHED, 2, 4, 4)
-    assert status.started is not None
-    assert status.ended is not None
-    assert status.majority_baseline is not None
-    assert 0.2 < status.majority_baseline < 0.8
+    assert status.started is not None and status.ended is not None
+    assert status.majority_baseline is not None and 0.2 < status.majority_baseline < 0.8
+    assert (status.device, status.threads) == ("cpu", torch.get_num_threads())
+    assert status.predicted_after_epoch is not None and 0 < status.predicted_after_epoch < 100
 
     assert [record.epoch for record in run.epochs()] == [1, 2]
+    assert 0 < run.epochs()[0].top_share <= 1
+    assert run.epochs()[0].top_class in (0, 1, 2)
     assert len(run.previews()) == 2
     evaluation = run.evaluation()
     assert evaluation is not None
@@ -60,7 +103,10 @@ def test_a_run_leaves_all_that_its_readers_need(store: RunStore, tmp_path: Path)
 
     cost, provenance = run.cost(), run.provenance()
     assert cost["parameters"] == sum(cost[f"parameters_{part}"] for part in ("encoder", "decoder", "head"))
-    assert cost["latency_p50_ms"] > 0
+    assert cost["latency_p50_ms"] > 0 and cost["peak_memory_mb"] > 0
+    assert (cost["precision"], cost["memory_format"]) == ("fp32", "contiguous")
+    assert provenance["execution"] == Study(run.path.parent).execution()
+    assert provenance["execution"]["forced"]
     assert torch.__version__.startswith(provenance["packages"]["torch"])
     assert provenance["dataset_fingerprint"] == run.config.dataset_fingerprint
     assert run.summary()["val_miou"] == best.val_miou
@@ -72,63 +118,225 @@ def test_a_run_leaves_all_that_its_readers_need(store: RunStore, tmp_path: Path)
     assert prediction.labels.max() < 3
 
 
+def test_crops_are_trained_on_and_whole_images_judged(queue: Queue) -> None:
+    run = queue(geometry="crop", crops_per_image=2, epochs=1)
+    assert train(run) == 0
+    assert run.status.steps == 3  # 6 images, 2 crops each, 4 a batch
+    evaluation = run.evaluation()
+    assert evaluation is not None
+    # 64 px images, the first 4 columns are ignored; windows of 32 px never count a pixel twice.
+    assert evaluation.counts.sum(axis=(1, 2)).tolist() == [64 * 60] * 2
+    (previews,) = run.previews().values()
+    assert all(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape == (64, 64) for path in previews)
+
+
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [
+        ("within an epoch", lambda _work, told: told.get("step") == 3),
+        ("validating", lambda work, told: told.get("phase") == "validating" and work.journal.status.step == 4),
+        ("after an epoch", lambda _work, told: told.get("epoch") == 1),
+    ],
+)
 def test_stopped_and_resumed_equals_undisturbed(
-    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue: Queue,
+    undisturbed: Callable[[int], Run],
+    store: RunStore,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    when: When,
 ) -> None:
-    run = queue(store, tmp_path / "source", epochs=3)
-    assert worker.main([str(run.path)]) == 0
-    expected, weights = records(run), load_file(run.best_weights)
-    assert store.remove_run(run).is_dir()
-
-    dataset_config = store.study("s")
-    again = store.create_study(
-        StudyConfig(
-            name="s",
-            dataset="tiny",
-            encoders=("mobilenetv3_small_050",),
-            weights="none",
-            recipe=dataset_config.recipe,
-        ),
-        dataset_config.dataset,
-        dataset_config.shared["dataset_fingerprint"],
-        dataset_config.split,
-    )[0]
-    keep = worker.Worker.keep
-
-    def keep_and_ask(self: worker.Worker, *args: object) -> None:
-        keep(self, *args)  # type: ignore[arg-type]
-        if self.run.epochs()[-1].epoch == 1:
-            self.run.request_stop()
-
-    monkeypatch.setattr(worker.Worker, "keep", keep_and_ask)
-    assert worker.main([str(again.path)]) == 0
-    assert again.state is RunState.STOPPED
+    again = queue()
+    with monkeypatch.context() as patch:
+        interrupt(patch, when)
+        assert train(again) == 0
+    assert again.state is RunState.STOPPED, name
     assert again.status.epoch == 1
     assert not again.stop_requested()
-    monkeypatch.undo()
-    monkeypatch.setenv("SEGCORE_HOME", str(store.workspace.root))
+    expected = "after epoch 1" if name == "after an epoch" else "within epoch 2, after step"
+    assert expected in again.status.message
     store.requeue(again)
-    assert worker.main([str(again.path)]) == 0
+    assert train(again) == 0
     assert again.state is RunState.FINISHED
-    assert records(again) == expected
-    resumed = load_file(again.best_weights)
-    assert all(torch.equal(weights[name], resumed[name]) for name in weights)
+    assert_same_results(again, undisturbed(2))
 
 
-def test_a_changed_dataset_fails_the_run_and_says_why(store: RunStore, tmp_path: Path) -> None:
-    run = queue(store, tmp_path / "source")
+def test_the_state_is_kept_every_few_minutes(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "SAVE_SECONDS", 0.0)
+    steps: list[int] = []
+    save = worker.Worker.save
+
+    def note_and_save(self: worker.Worker, state: Any) -> None:
+        steps.append(state.step)
+        save(self, state)
+
+    monkeypatch.setattr(worker.Worker, "save", note_and_save)
+    assert train(queue(epochs=1)) == 0
+    assert steps == [1, 2, 2]
+
+
+def test_a_state_of_no_numbers_is_never_kept(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = queue()
+
+    def poison(_work: worker.Worker, told: dict[str, Any]) -> bool:
+        if told.get("step") == 3:
+            state = states[-1]
+            with torch.no_grad():
+                next(state.model.parameters()).fill_(torch.nan)
+            return True
+        return False
+
+    states: list[Any] = []
+    fit = worker.fit
+
+    def watched(state: Any, *arguments: Any, **options: Any) -> Any:
+        states.append(state)
+        return fit(state, *arguments, **options)
+
+    monkeypatch.setattr(worker, "fit", watched)
+    interrupt(monkeypatch, poison)
+    assert train(run) == 0
+    saved, _ = load_state(run, CPU)
+    assert saved is not None and (saved["epoch"], saved["step"]) == (1, 2)
+
+
+def test_a_damaged_checkpoint_costs_an_epoch_and_is_told(
+    queue: Queue,
+    undisturbed: Callable[[int], Run],
+    store: RunStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    again = queue()
+    with monkeypatch.context() as patch:
+        interrupt(patch, lambda _work, told: told.get("step") == 3)
+        assert train(again) == 0
+    path = again.last_directory / CHECKPOINT
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    store.requeue(again)
+    capsys.readouterr()
+    assert train(again) == 0
+    assert "is damaged" in capsys.readouterr().out
+    assert any("is damaged" in note for note in again.provenance()["resumed"][0]["notes"])
+    assert_same_results(again, undisturbed(2))
+
+
+def test_damaged_prepared_images_are_built_anew_and_it_is_told(
+    queue: Queue, store: RunStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = queue(study="first", epochs=1), queue(study="second", epochs=1)
+    assert train(first) == 0
+    images = next(store.workspace.datasets.glob("*/prepared/*/images.bin"))
+    data = bytearray(images.read_bytes())
+    data[1000] ^= 0xFF
+    images.write_bytes(data)
+    assert train(second) == 0
+    assert_same_results(second, first)
+    assert any("built anew" in note for note in second.provenance()["notes"])
+    assert "built anew" in capsys.readouterr().out
+
+
+def test_a_later_life_uses_as_many_threads_as_the_first(
+    queue: Queue, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = queue()
+    torch.set_num_threads(2)
+    with monkeypatch.context() as patch:
+        interrupt(patch, lambda _work, told: told.get("step") == 1)
+        assert train(run) == 0
+    assert run.status.threads == 2
+    torch.set_num_threads(1)
+    store.requeue(run)
+    assert train(run) == 0
+    assert run.status.threads == 2
+    saved, _ = load_state(run, CPU)
+    assert saved is not None and saved["threads"] == 2
+
+
+def test_a_finished_run_is_trained_longer(queue: Queue, store: RunStore) -> None:
+    run = queue()
+    assert train(run) == 0
+    before = records(run)
+    store.extend([run], 4)
+    assert train(run) == 0
+    status = run.status
+    assert (status.state, status.epoch, status.steps) == (RunState.FINISHED, 4, 8)
+    assert records(run)[:2] == before
+    rates = [record.learning_rate for record in run.epochs()]
+    assert rates[2] > rates[1], "the learning rate rises to where the longer schedule has it"
+    provenance = run.provenance()
+    assert [entry["to"] for entry in provenance["extended"]] == [4]
+    assert len(provenance["resumed"]) == 1
+
+
+def test_a_removed_directory_is_not_made_anew(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = queue()
+
+    def remove(_work: worker.Worker, told: dict[str, Any]) -> bool:
+        if told.get("step") == 3 and run.path.exists():
+            shutil.rmtree(run.path)
+        return False
+
+    interrupt(monkeypatch, remove)
+    assert train(run) == 0
+    assert not run.path.exists()
+    assert "was removed while the run trained" in capsys.readouterr().err
+    assert train(run) == 2
+    assert not run.path.exists()
+
+
+def test_a_directory_of_the_same_name_is_another_run(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = queue()
+    shutil.copytree(run.path, tmp_path / "copy")
+
+    def replace_it(_work: worker.Worker, told: dict[str, Any]) -> bool:
+        if told.get("step") == 3 and run.last_directory.exists():
+            shutil.rmtree(run.path)
+            shutil.copytree(tmp_path / "copy", run.path)
+        return False
+
+    interrupt(monkeypatch, replace_it)
+    assert train(run) == 0
+    assert run.state is RunState.QUEUED
+    assert not run.last_directory.exists()
+
+
+def test_a_clock_that_jumps_does_not_change_durations(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = queue()
+    true_time, jumps = time.time, iter([0.0, 1e6, -1e7])
+    offset = 0.0
+
+    def jumping() -> float:
+        nonlocal offset
+        offset += next(jumps, 0.0)
+        return true_time() + offset
+
+    monkeypatch.setattr(worker.time, "time", jumping)
+    assert train(run) == 0
+    assert 0 < run.status.seconds < 300
+    assert all(0 < record.seconds < 300 for record in run.epochs())
+
+
+def test_a_changed_dataset_fails_the_run_and_says_why(queue: Queue, tmp_path: Path) -> None:
+    run = queue()
     image = next((tmp_path / "source" / "images").iterdir())
     image.write_bytes(image.read_bytes() + b"\0")
-    assert worker.main([str(run.path)]) == 1
+    assert train(run) == 1
     assert run.state is RunState.FAILED
     assert "has changed since" in run.status.message
     assert run.epochs() == []
 
 
-def test_other_times_do_not_make_other_data(store: RunStore, tmp_path: Path) -> None:
-    run = queue(store, tmp_path / "source", epochs=1)
+def test_other_times_do_not_make_other_data(queue: Queue, tmp_path: Path) -> None:
+    run = queue(epochs=1)
     os.utime(next((tmp_path / "source" / "images").iterdir()), (1, 1))
-    assert worker.main([str(run.path)]) == 0
+    assert train(run) == 0
 
 
 def test_resuming_needs_no_pretrained_file(
@@ -145,70 +353,121 @@ def test_resuming_needs_no_pretrained_file(
         StudyConfig(name="s", dataset="tiny", encoders=("tf_efficientnet_lite0",), recipe=recipe), store.workspace
     )
     monkeypatch.delenv("SEGCORE_WEIGHTS")  # a scheduler started elsewhere has other variables
-    keep = worker.Worker.keep
-
-    def keep_and_ask(self: worker.Worker, *args: object) -> None:
-        keep(self, *args)  # type: ignore[arg-type]
-        self.run.request_stop()
-
     with monkeypatch.context() as patch:
-        patch.setattr(worker.Worker, "keep", keep_and_ask)
-        assert worker.main([str(run.path)]) == 0
+        interrupt(patch, lambda _work, told: told.get("epoch") == 1)
+        assert train(run) == 0
     assert run.state is RunState.STOPPED
     first = run.provenance()
     assert first["weights"]["kind"] == "local"
     assert first["weights"]["sha256"].startswith("8ae946ce")
     shutil.rmtree(folder)
     store.requeue(run)
-    assert worker.main([str(run.path)]) == 0
+    assert train(run) == 0
     assert run.state is RunState.FINISHED
     assert run.provenance()["weights"] == first["weights"]
     assert len(run.provenance()["resumed"]) == 1
 
 
-def test_an_unexpected_error_is_told_and_logged(
-    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = queue(store, tmp_path / "source")
-
-    def fail(*_args: object, **_options: object) -> None:
-        raise ZeroDivisionError("by zero")
+def fail_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise error
 
     monkeypatch.setattr(worker, "fit", fail)
-    assert worker.main([str(run.path)]) == 1
+
+
+def test_an_unexpected_error_is_told_and_logged(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = queue()
+    fail_with(monkeypatch, ZeroDivisionError("by zero"))
+    assert train(run) == 1
     assert run.status.message == "ZeroDivisionError: by zero"
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_out_of_memory_says_what_to_try(store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = queue(store, tmp_path / "source")
-
-    def fail(*_args: object, **_options: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(worker, "fit", fail)
-    assert worker.main([str(run.path)]) == 1
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: not enough memory: you tried"),
+        RuntimeError("could not create a memory object"),
+    ],
+)
+def test_out_of_memory_says_what_to_try(queue: Queue, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    run = queue()
+    fail_with(monkeypatch, error)
+    assert train(run) == 1
     assert "memory" in run.status.message
     assert "batch size below 4" in run.status.hint
 
 
-def test_a_second_worker_keeps_its_hands_off(store: RunStore, tmp_path: Path) -> None:
-    run = queue(store, tmp_path / "source")
+def test_a_second_worker_keeps_its_hands_off(queue: Queue) -> None:
+    run = queue()
     with run.worker_lock():
-        assert worker.main([str(run.path)]) == 3
+        assert train(run) == 3
     assert run.state is RunState.QUEUED
 
 
-def test_damaged_files_are_named(store: RunStore, tmp_path: Path) -> None:
-    run = queue(store, tmp_path / "source", epochs=1)
-    assert worker.main([str(run.path)]) == 0
-    with pytest.raises(WeightsError, match="is missing"):
-        (run.path / "best.safetensors").rename(run.path / "away")
-        Predictor.from_run(run.path)
-    (run.path / "best.safetensors").write_bytes((run.path / "away").read_bytes()[:500])
-    with pytest.raises(WeightsError, match="is damaged"):
-        Predictor.from_run(run.path)
-    checkpoint = run.last_directory / "checkpoint.pt"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(WeightsError, match="is damaged"):
-        load_state(run, torch.device("cpu"))
+def test_the_last_word_is_tried_again_on_a_full_disk(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = queue()
+    fail_with(monkeypatch, ZeroDivisionError("by zero"))
+    monkeypatch.setattr("segcore.training.journal.time.sleep", lambda _seconds: None)
+    write, refused = Run.write_status, []
+
+    def full_at_first(self: Run, status: Any) -> None:
+        if status.state is RunState.FAILED and len(refused) < 2:
+            refused.append(status)
+            raise WorkspaceError("The disk is full")
+        write(self, status)
+
+    monkeypatch.setattr(Run, "write_status", full_at_first)
+    assert train(run) == 1
+    assert run.state is RunState.FAILED
+    assert len(refused) == 2
+
+
+def test_gpus_are_called_as_the_scheduler_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device_label(CPU) == "cpu"
+    assert device_label(torch.device("cuda", 2)) == "cuda:2"
+    monkeypatch.setenv(LABEL_VARIABLE, "cuda:5")
+    assert device_label(torch.device("cuda")) == "cuda:5"
+    assert device_label(CPU) == "cpu"
+
+
+def test_large_previews_are_shrunk() -> None:
+    labels = torch.zeros(1000, 2000, dtype=torch.int64)
+    labels[:, 1000:] = 3
+    shown = Validation._shown(labels)
+    assert shown.shape == (PREVIEW_SIDE // 2, PREVIEW_SIDE)
+    assert (shown[:, : PREVIEW_SIDE // 2] == 0).all() and (shown[:, PREVIEW_SIDE // 2 :] == 3).all()
+    assert Validation._shown(labels[:30, :40]).shape == (30, 40)
+
+
+@pytest.mark.slow  # three processes that each import torch
+def test_sigterm_saves_within_the_epoch_and_sigkill_costs_only_time(
+    queue: Queue, undisturbed: Callable[[int], Run], store: RunStore
+) -> None:
+    """The real process: asked to end, then killed, then left alone."""
+    again = queue(epochs=8)
+
+    def begin(epochs: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "segcore.training.worker", str(again.path)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(again.epochs()) < epochs:
+            assert process.poll() is None
+            time.sleep(0.01)
+        return process
+
+    process = begin(epochs=2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    assert again.state is RunState.STOPPED
+    store.requeue(again)
+    process = begin(epochs=len(again.epochs()) + 1)
+    process.kill()
+    process.wait()
+    assert again.state is RunState.INTERRUPTED
+    store.requeue(again)
+    assert train(again) == 0
+    assert_same_results(again, undisturbed(8))

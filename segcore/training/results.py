@@ -1,0 +1,64 @@
+"""Writing down what an epoch came to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from segcore.data.loaders import Loaders
+from segcore.files import atomic_path
+from segcore.models.build import Segmenter
+from segcore.records import EpochRecord
+from segcore.runs import Evaluation, Run
+from segcore.training.checkpoint import save_weights
+from segcore.training.loop import EpochResult
+
+PREVIEWS = 4
+"""Validation images whose predictions are kept after each epoch."""
+
+
+def preview_positions(images: int) -> tuple[int, ...]:
+    """Return the positions of up to `PREVIEWS` of the validation images, evenly spread to show several scenes."""
+    return tuple(sorted({int(position) for position in np.linspace(0, images - 1, min(PREVIEWS, images))}))
+
+
+def write_epoch(run: Run, result: EpochResult, model: Segmenter, loaders: Loaders) -> None:
+    """Write an epoch's previews, its weights and counts where it is the best so far, and its record.
+
+    Writing it again, after a kill in between, leaves the same.
+    """
+    record = result.record
+    run.previews_directory.mkdir(exist_ok=True)
+    for position, labels in result.previews.items():
+        _write_labels(run.preview_path(record.epoch, loaders.val_names[position]), labels)
+    if record.best:
+        save_weights(model, run.best_weights)
+        run.write_evaluation(Evaluation(loaders.val_names, loaders.val_groups, result.counts, epoch=record.epoch))
+    run.append_epoch(record)
+
+
+def describe(record: EpochRecord, epochs: int) -> str:
+    """Return an epoch as a line of the log."""
+    return (
+        f"epoch {record.epoch}/{epochs}  "
+        f"loss {record.train_loss:.4f} / {record.val_loss:.4f}  "
+        f"accuracy {record.train_pixel_accuracy:.4f} / {record.val_pixel_accuracy:.4f}  "
+        f"mIoU {record.train_miou:.4f} / {record.val_miou:.4f}  (training / validation)  "
+        f"{record.images_per_second:.1f} images/s"
+    )
+
+
+def remove_leftovers(run: Run) -> None:
+    """Delete half-written files of a life that was killed; no other process writes here now."""
+    for directory in (run.path, run.last_directory, run.previews_directory):
+        for file in directory.glob(".*.tmp"):
+            file.unlink(missing_ok=True)
+
+
+def _write_labels(path: Path, labels: np.ndarray) -> None:
+    done, data = cv2.imencode(".png", labels)
+    assert done
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.tobytes())

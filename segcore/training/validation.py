@@ -1,0 +1,162 @@
+"""Judging a network on the validation images: counts of each image, the loss of all, a few predictions to look at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segcore.config import IGNORE_INDEX
+from segcore.data.loaders import Loaders
+from segcore.inference.tiling import predict_bands, starts
+from segcore.training.group import Group
+from segcore.training.losses import SegmentationLoss, sums_of_probabilities
+
+OVERLAP = 0.25
+"""Share of a window that its neighbour covers as well."""
+PREVIEW_SIDE = 512
+"""Longer side in pixels of the predictions kept for looking at, at most."""
+
+
+class _Judged(NamedTuple):
+    counts: np.ndarray
+    """(C, C) int64: confusion counts [true, predicted] of the image."""
+    sums: np.ndarray
+    """(2 + 3 C,) float64: what its loss is made of."""
+    preview: np.ndarray | None
+    """Predicted labels, (h, w) uint8, shrunk to `PREVIEW_SIDE`."""
+
+
+class Validation:
+    """One pass over the validation images; `finish` gives its results once `over` is iterated to its end."""
+
+    def __init__(self, loaders: Loaders, batch_size: int, preview: tuple[int, ...] = ()) -> None:
+        self.loaders = loaders
+        self.batch_size = batch_size
+        """Images whose sums make one loss, and windows predicted at once."""
+        self.preview = preview
+        """Positions of the images whose predictions are kept."""
+        self.loss = math.nan
+        """Mean over the images of their batch's loss, the batches being those of one process."""
+        self.counts = np.zeros((0, 0, 0), dtype=np.int64)
+        """(images, C, C) int64 of all validation images, in the order of the loaders' `val_names`."""
+        self.previews: dict[int, np.ndarray] = {}
+        """Predicted labels (h, w) uint8, at most `PREVIEW_SIDE` on the longer side, by position."""
+        self._judged: dict[int, _Judged] = {}
+
+    def over(self, forward: Callable[[Tensor], Tensor], classes: int, device: torch.device) -> Iterator[int]:
+        """Predict this process's validation images, yielding how many are done.
+
+        Args:
+            forward: images (B, 3, H, W) uint8 on `device` -> logits (B, classes, H, W); in evaluation mode.
+        """
+        done = 0
+        for images, labels in self.loaders.val():
+            with torch.inference_mode():
+                labels = labels.to(device, non_blocking=True).long()
+                if self.loaders.window is None:
+                    self._judge(forward(images.to(device, non_blocking=True)), labels, done)
+                else:
+                    self._judge_by_windows(forward, images[0], labels, done, classes, device)
+            done += len(images)
+            yield done
+
+    def finish(self, loss_of: SegmentationLoss, group: Group) -> None:
+        """Bring together what all processes found and fill in the results."""
+        everywhere: dict[int, _Judged] = {}
+        for found in group.gather(self._judged):
+            everywhere |= found
+        judged = [everywhere[position] for position in range(len(self.loaders.val_names))]
+        self.counts = np.stack([image.counts for image in judged])
+        self.previews = {at: image.preview for at, image in enumerate(judged) if image.preview is not None}
+        sums = torch.from_numpy(np.stack([image.sums for image in judged]))
+        batches = sums.split(self.batch_size)
+        self.loss = sum(loss_of.of_sums(batch.sum(0)).item() * len(batch) for batch in batches) / len(judged)
+
+    def _judge(self, logits: Tensor, labels: Tensor, done: int) -> None:
+        predicted = top_class(logits)
+        counts = confusion(predicted, labels, logits.shape[1]).cpu().numpy()
+        sums = sums_of_probabilities(logits.softmax(1), labels).cpu().double().numpy()
+        for index in range(len(logits)):
+            position = self.loaders.val_positions[done + index]
+            preview = self._shown(predicted[index]) if position in self.preview else None
+            self._judged[position] = _Judged(counts[index], sums[index], preview)
+
+    def _judge_by_windows(
+        self,
+        forward: Callable[[Tensor], Tensor],
+        image: Tensor,
+        labels: Tensor,
+        done: int,
+        classes: int,
+        device: torch.device,
+    ) -> None:
+        """Judge one image of any size, band by band, so that its probabilities never stand in memory as a whole."""
+        position, window = self.loaders.val_positions[done], self.loaders.window
+        assert window is not None
+        counts = torch.zeros(classes, classes, dtype=torch.int64, device=device)
+        sums = torch.zeros(2 + 3 * classes, dtype=torch.float64)
+        rows: list[Tensor] = []
+        bands = predict_bands(
+            forward,
+            image,
+            window=window,
+            overlap=OVERLAP,
+            batch_size=self.batch_size,
+            classes=classes,
+            device=device,
+            gather=device,
+        )
+        for band in bands:
+            truth, probabilities = labels[:, band.top : band.bottom], band.probabilities[None]
+            predicted = top_class(probabilities)
+            counts += confusion(predicted, truth, classes)[0]
+            sums += sums_of_probabilities(probabilities, truth)[0].cpu().double()
+            if position in self.preview:
+                rows.append(predicted[0].to(torch.uint8))
+        preview = self._shown(torch.cat(rows)) if rows else None
+        self._judged[position] = _Judged(counts.cpu().numpy(), sums.numpy(), preview)
+
+    @staticmethod
+    def _shown(predicted: Tensor) -> np.ndarray:
+        """Shrink labels (H, W) by taking every so many pixels' centre, as labels cannot be blended."""
+        height, width = predicted.shape
+        share = min(1.0, PREVIEW_SIDE / max(height, width))
+        rows, columns = (((torch.arange(max(1, round(n * share))) + 0.5) / share).long() for n in (height, width))
+        shrunk = predicted[rows.clamp(max=height - 1)][:, columns.clamp(max=width - 1)]
+        return shrunk.to(torch.uint8).cpu().numpy()
+
+
+def count_windows(height: int, width: int, window: int) -> int:
+    """Return how many windows cover an image of that size in validation."""
+    return len(starts(height, window, OVERLAP)) * len(starts(width, window, OVERLAP))
+
+
+def top_class(scores: Tensor) -> Tensor:
+    """Return the class of the highest of scores (B, C, H, W), (B, H, W) int64; of equal ones the first."""
+    return scores.max(1).indices  # on a CPU two to four times as fast as argmax
+
+
+def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Return each image's confusion counts, (B, C, C) int64 as [image, true, predicted].
+
+    Args:
+        predicted: (B, H, W) int64, 0 .. C-1.
+        labels: (B, H, W) int64, 255 where ignored.
+        classes: C.
+    """
+    batch, cells = len(labels), len(labels) * classes**2
+    image = torch.arange(batch, device=labels.device)[:, None, None]
+    cell = (image * classes + labels) * classes + predicted
+    cell = cell.masked_fill_(labels == IGNORE_INDEX, cells).flatten()  # one cell more, for what does not count
+    if cell.device.type == "cpu":
+        counts = torch.bincount(cell, minlength=cells + 1)
+    else:
+        # Bincount would make the host wait for the GPU to learn the largest value.
+        counts = torch.zeros(cells + 1, dtype=torch.int64, device=cell.device)
+        counts.scatter_add_(0, cell, torch.ones_like(cell))
+    return counts[:-1].reshape(batch, classes, classes)

@@ -1,0 +1,120 @@
+"""Several processes that train one run together, as `accelerate launch` starts them; on this machine alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segcore.runs import Run
+from segcore.status import RunState
+from segcore.store import RunStore
+from segcore.training import worker
+from segcore.training.checkpoint import load_state
+from segcore.training.group import Group
+from tests.training import without_batch_norm
+from tests.training.conftest import CPU
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def launch(module: str, run: Run, *arguments: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = [
+        "--multi_gpu",
+        "--num_processes",
+        str(processes),
+        "--num_machines",
+        "1",
+        "--main_process_port",
+        str(port),
+    ]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *options, "--mixed_precision", "no"]
+    return subprocess.run(
+        [*command, "--dynamo_backend", "no", "-m", module, str(run.path), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def last_weights(run: Run) -> dict[str, torch.Tensor]:
+    state, _ = load_state(run, CPU)
+    assert state is not None
+    weights: dict[str, torch.Tensor] = state["model"]
+    return weights
+
+
+def test_a_process_by_itself_needs_no_connection() -> None:
+    group = Group(device=CPU)
+    sums = torch.ones(3, requires_grad=True)
+    assert group.leads and group.alone
+    assert group.total(sums) is sums
+    assert (group.any(True), group.any(False)) == (True, False)
+    assert group.gather(5) == [5]
+    assert group.told("word") == "word"
+    assert group.reason() is None
+    module = torch.nn.Linear(2, 2)
+    assert group.wrap(module) is module
+
+
+@pytest.mark.slow  # starts processes that each import torch
+def test_two_processes_take_the_steps_of_one(queue: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    # All 6 images in each batch: a last batch of 2 could not be shared, so that the steps would be others.
+    one, two = (queue(study=study, batch_size=6, epochs=3) for study in ("one", "two"))
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "build", worker.build)  # given back afterwards
+        assert without_batch_norm.main([str(one.path)]) == 0
+    done = launch("tests.training.without_batch_norm", two)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert two.state is RunState.FINISHED
+    assert two.provenance()["processes"] == 2
+
+    weights = last_weights(two)
+    for name, tensor in last_weights(one).items():
+        # Measured: 8e-6 at most, where three steps moved them by 1e-3.
+        torch.testing.assert_close(weights[name], tensor, rtol=0, atol=5e-5, msg=name)
+    for mine, theirs in zip(one.epochs(), two.epochs(), strict=True):
+        assert theirs.train_loss == pytest.approx(mine.train_loss, rel=1e-4)
+        assert theirs.val_loss == pytest.approx(mine.val_loss, rel=1e-4)
+    first, second = one.evaluation(), two.evaluation()
+    assert first is not None and second is not None
+    assert second.names == first.names
+    assert np.array_equal(second.counts.sum(2), first.counts.sum(2)), "each image counts once, in its place"
+    assert len(two.steps()) <= 3 and done.stdout.count("epoch 1/3") == 1, "one of them writes"
+
+
+@pytest.mark.slow  # starts processes that each import torch
+def test_with_batch_norm_a_stopped_run_goes_on_alone(queue: Callable[..., Run], store: RunStore) -> None:
+    run = queue(epochs=3)
+    run.request_stop()
+    done = launch("segcore.training.worker", run)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert run.state is RunState.STOPPED
+    assert run.status.step >= 1
+    store.requeue(run)
+    assert worker.main([str(run.path)]) == 0
+    assert [record.epoch for record in run.epochs()] == [1, 2, 3]
+    evaluation = run.evaluation()
+    assert evaluation is not None
+    assert evaluation.counts.sum(axis=(1, 2)).tolist() == [32 * 30] * 2
+
+
+@pytest.mark.slow  # starts processes that each import torch
+def test_when_one_fails_all_end_and_the_leading_one_says_why(queue: Callable[..., Run]) -> None:
+    run = queue()
+    done = launch("tests.training.without_batch_norm", run, "--fail-in", "1")
+    assert done.returncode != 0
+    assert run.state is RunState.FAILED
+    assert "One of the 2 processes ended: ValueError: broken on purpose" in run.status.message
