@@ -3,7 +3,7 @@
 import streamlit as st
 
 from segcore.store import RunStore
-from segcore.ui import training_view
+from segcore.ui import training_manage, training_runs, training_view
 from segcore.ui.components import empty_state, errors_shown, heading, live, say_if_gone
 from segcore.ui.state import Param, choose
 
@@ -33,10 +33,10 @@ else:
                 "Run",
                 [run.name for run in runs],
                 default=training_view.most_interesting(store, runs),
-                format_func=training_view.labels(runs).__getitem__,
+                format_func=training_runs.labels(runs).__getitem__,
                 help="One backbone with one seed.",
             )
         live(training_view.draw, store, study.name, chosen, active=lambda: training_view.any_active(store, study))
-        training_view.manage(store, study, chosen)
+        training_manage.manage(store, study, chosen)
 
-training_view.trash(store)
+training_manage.trash(store)

@@ -18,6 +18,7 @@ from typing import TypedDict
 
 from segcore.config import Weights
 from segcore.errors import WorkspaceError
+from segcore.evaluation.collapse import collapsed
 from segcore.models import catalog
 from segcore.records import EpochRecord
 from segcore.runs import Run
@@ -182,6 +183,8 @@ class ResultRow(TypedDict):
     """Finished runs: what the numbers are made of."""
     states: dict[str, int]
     """All its runs by state; failed and unfinished ones are counted here and nowhere else."""
+    collapsed: int
+    """Of all its runs, those that answer one class everywhere (see `collapse`)."""
     seeds: list[int]
     """Seeds of the finished runs."""
     miou: float | None
@@ -234,6 +237,9 @@ def _row(contender: Contender) -> ResultRow:
         color=contender.color,
         n=miou.n,
         states=dict(Counter(str(status.state) for _, status in statuses)),
+        collapsed=sum(
+            collapsed(run.epochs(), majority=status.majority_baseline) is not None for run, status in statuses
+        ),
         seeds=sorted(run.config.seed for run, _ in best),
         miou=_known(miou.mean),
         miou_low=_known(miou.low),

@@ -129,8 +129,13 @@ def _add_mean(chart: go.Figure, contender: Contender, line: Curve) -> None:
     )
 
 
-def run_curves(run: Run, *, majority: float | None = None) -> tuple[go.Figure, go.Figure]:
+def run_curves(
+    run: Run, *, majority: float | None = None, longer_from: Sequence[int] = ()
+) -> tuple[go.Figure, go.Figure]:
     """Draw one run: its loss, and its pixel accuracy, each for training and validation.
+
+    `longer_from` holds the last epochs of earlier plans: behind each, training was made longer and the learning
+    rate rose again, which explains a jump.
 
     Training scores are of the augmented images as they were learnt from, so they may lie below validation.
     """
@@ -138,7 +143,11 @@ def run_curves(run: Run, *, majority: float | None = None) -> tuple[go.Figure, g
     if not records:
         message = "No epoch is finished yet."
         return empty_figure(message, kind="run-loss"), empty_figure(message, kind="run-accuracy")
-    return _run_loss(records), _run_accuracy(records, majority)
+    charts = _run_loss(records), _run_accuracy(records, majority)
+    inside = [epoch for epoch in longer_from if records[0].epoch <= epoch < records[-1].epoch]
+    for chart, free_side in zip(charts, ("top", "bottom"), strict=True):
+        _mark_longer(chart, inside, side=free_side)
+    return charts
 
 
 def _run_loss(records: Sequence[EpochRecord]) -> go.Figure:
@@ -163,6 +172,17 @@ def _run_accuracy(records: Sequence[EpochRecord], majority: float | None) -> go.
     chart.update_yaxes(ticksuffix=" %")
     _finish(chart, entries=3)
     return chart
+
+
+def _mark_longer(chart: go.Figure, epochs: Sequence[int], *, side: str) -> None:
+    """A line behind each epoch with which training had once ended, named at its `side` ("top", "bottom")."""
+    for epoch in epochs:
+        chart.add_vline(
+            epoch + 0.5,
+            line={"color": INK, "width": 1, "dash": "dot"},
+            annotation={"text": "trained longer", "font": {"size": 11}, "textangle": -90, "name": "longer"},
+            annotation_position=f"{side} right",
+        )
 
 
 def _add_pair(

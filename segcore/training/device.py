@@ -43,7 +43,8 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out; on a CPU torch tells so in words alone."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    words = ("not enough memory", "can't allocate memory", "out of memory", "could not create a memory")
+    # "Could not create a primitive" is what oneDNN says when it cannot allocate its working memory.
+    words = ("not enough memory", "can't allocate memory", "out of memory", "could not create a")
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,6 +38,19 @@ def write_epoch(run: Run, result: EpochResult, model: Segmenter, loaders: Loader
         save_weights(model, run.best_weights)
         run.write_evaluation(Evaluation(loaders.val_names, loaders.val_groups, result.counts, epoch=record.epoch))
     run.append_epoch(record)
+
+
+def restore_records(run: Run, saved: dict[str, Any]) -> str:
+    """Write again the records of epochs that a state tells of but the run's file has lost; return what to say of it.
+
+    The state is flushed to the disk and the records are not: where power fails, the last of them can be missing.
+    """
+    there = {record.epoch for record in run.epochs()}
+    lost = [EpochRecord(**row) for row in saved.get("records", []) if row["epoch"] not in there]
+    for record in lost:
+        run.append_epoch(record)
+    epochs = ", ".join(str(record.epoch) for record in lost)
+    return f"The record of epoch {epochs} was damaged; it is restored from the state." if lost else ""
 
 
 def describe(record: EpochRecord, epochs: int) -> str:

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -43,7 +44,7 @@ from segcore.training.optim import allow_tf32
 from segcore.training.pace import Pace
 from segcore.training.precision import Execution
 from segcore.training.provenance import collect, network_cost, timing
-from segcore.training.results import describe, preview_positions, remove_leftovers, write_epoch
+from segcore.training.results import describe, preview_positions, remove_leftovers, restore_records, write_epoch
 from segcore.training.state import TrainingState
 from segcore.training.trial import settle
 from segcore.workspace import Workspace
@@ -92,6 +93,8 @@ class Worker:
             # Sums of floats depend on how many threads share them: all lives of a run use as many as its first.
             torch.set_num_threads(saved.get("threads", torch.get_num_threads()))
             self.tell(threads=torch.get_num_threads())
+            if self.group.leads:
+                self.note(restore_records(self.run, saved))
         execution = self.settle(loaders)
         state = self.build(execution, saved)
         measured = [record.seconds for record in self.run.epochs()]
@@ -230,7 +233,8 @@ class Worker:
         """Keep the state as it is now, within an epoch or after one; never one whose numbers are none."""
         if self.group.leads and state.step > 0 and state.finite():
             self.journal.check()
-            save_state(self.run, {**state.state_dict(), "threads": torch.get_num_threads()})
+            records = [asdict(record) for record in self.run.epochs()]
+            save_state(self.run, {**state.state_dict(), "threads": torch.get_num_threads(), "records": records})
 
     def finish(self, state: TrainingState, execution: Execution) -> None:
         """Measure what the network costs, and say that the run is finished."""

@@ -74,8 +74,11 @@ def draw_results(study: Study, rows: Sequence[ResultRow]) -> None:
     if all(row["n"] < 2 for row in rows):
         st.caption("One seed: cannot tell how sure. With several seeds the 95 % interval of the mean is drawn.")
     st.subheader("Results and what they cost", anchor=False)
+    lines = [table_row(row) for row in rows]
+    if not any(line["Alarm"] for line in lines):
+        lines = [{key: value for key, value in line.items() if key != "Alarm"} for line in lines]
     st.dataframe(
-        [table_row(row) for row in rows],
+        lines,
         hide_index=True,
         width="stretch",
         height="content",
@@ -119,6 +122,10 @@ COLUMNS: dict[str, Any] = {
     "Pixel accuracy": st.column_config.TextColumn(
         help="Share of the validation pixels with the right class, in that same epoch."
     ),
+    "Alarm": st.column_config.TextColumn(
+        help="Runs that answer one class everywhere, whatever the image shows; the Training page says which and what "
+        "to try. Their scores are in the mean, as a backbone that collapses with some seeds is a worse choice."
+    ),
     "Runs": st.column_config.TextColumn(help="Only finished runs enter the scores."),
     "Parameters": st.column_config.NumberColumn(
         "Parameters (M)", format="%.2f", help="Millions of numbers that training adjusts: backbone, decoder, head."
@@ -140,6 +147,7 @@ def table_row(row: ResultRow) -> dict[str, Any]:
         " ": swatch(rgb(row["color"])),
         "Backbone": row["title"],
         "mIoU": row["miou_text"],
+        "Alarm": alarm_text(row),
         "Pixel accuracy": row["pixel_accuracy_text"],
         "Parameters": row["parameters"] / 1e6 if row["parameters"] else None,
         "MACs": row["macs"] / 1e9 if row["macs"] else None,
@@ -148,6 +156,16 @@ def table_row(row: ResultRow) -> dict[str, Any]:
         "Best epoch": ", ".join(map(str, row["best_epoch"])),
         "Runs": ", ".join(f"{count} {STATES[RunState(state)][0]}" for state, count in sorted(row["states"].items())),
     }
+
+
+def alarm_text(row: ResultRow) -> str:
+    """Return how many of a backbone's runs have collapsed: "⚠ 1 of 3 runs answers one class"; "" for none."""
+    if not row["collapsed"]:
+        return ""
+    runs = sum(row["states"].values())
+    if runs == 1:
+        return "⚠ answers one class"
+    return f"⚠ {row['collapsed']} of {runs} runs {'answers' if row['collapsed'] == 1 else 'answer'} one class"
 
 
 def rgb(color: str) -> tuple[int, int, int]:

@@ -69,6 +69,7 @@ def draw(store: RunStore, name: str) -> None:
         rows = comparison.result_table(runs)
         majority = comparison.majority_of(runs)
         _draw_states(store, runs)
+        _draw_lengths(runs)
         st.markdown(answer(rows, majority))
         if any(row["miou"] is not None for row in rows):
             draw_results(study, rows)
@@ -99,6 +100,30 @@ def _draw_states(store: RunStore, runs: Sequence[Run]) -> None:
         with st.expander(f"{plural(len(failed), 'run')} failed and left out of the results", icon=":material/error:"):
             for run, status in failed:
                 st.markdown(f"{escape(run.name)}: {escape(status.message)} {escape(status.hint)}")
+
+
+def _draw_lengths(runs: Sequence[Run]) -> None:
+    """Say when some runs were trained longer than others: then they do not compare."""
+    text = unequal_lengths(runs)
+    if text:
+        st.warning(text, icon=":material/balance:")
+
+
+def unequal_lengths(runs: Sequence[Run]) -> str:
+    """Return which backbones are to train how many epochs, as Markdown, where these differ, else ""."""
+    lengths: dict[int, list[str]] = {}
+    for run in runs:
+        titles = lengths.setdefault(run.config.recipe.epochs, [])
+        title = catalog.title(run.config.encoder)
+        if title not in titles:
+            titles.append(title)
+    if len(lengths) < 2:
+        return ""
+    parts = [f"{plural(epochs, 'epoch')}: {escape(', '.join(titles))}" for epochs, titles in sorted(lengths.items())]
+    return (
+        f"**Not all runs are equally long** ({'; '.join(parts)}), so a longer one may be ahead for that alone. "
+        "“Train longer …” on the Training page brings the others to the same length."
+    )
 
 
 # The curves ----------------------------------------------------------------------------------------

@@ -100,6 +100,13 @@ def progress_share(status: Status, epochs: int) -> float:
     return min(1.0, max(0.0, done))
 
 
+def device_name(device: str | None) -> str:
+    """Return a device as people call it: "processor", "GPU 1"."""
+    if device is None or not device.startswith("cuda"):
+        return "processor"
+    return f"GPU {device.partition(':')[2] or '0'}"
+
+
 def empty_state(title: str, text: str, *, icon: str = ":material/inbox:") -> Any:
     """Draw what is missing and return the container in which the button that mends it belongs."""
     box = st.container(border=True, horizontal_alignment="center", gap="small")

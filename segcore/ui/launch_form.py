@@ -13,17 +13,13 @@ from typing import Any
 import streamlit as st
 
 from segcore.config import StudyConfig
-from segcore.data.store import DatasetStore
 from segcore.errors import ConfigError, SegcoreError
 from segcore.launch import plan
-from segcore.launch.estimate import estimate
 from segcore.models import catalog
 from segcore.progress import Progress, once_needed
 from segcore.runs import Run
-from segcore.store import RunStore
-from segcore.text import duration, plural
-from segcore.ui import launch_backbones, launch_recipe, readers
-from segcore.ui.components import errors_shown, escape, field_error, progress_bar
+from segcore.ui import launch_backbones, launch_expected, launch_recipe, readers
+from segcore.ui.components import escape, field_error, progress_bar
 from segcore.ui.state import Key, Param, remember, upcoming
 from segcore.workspace import Workspace
 
@@ -95,7 +91,7 @@ def draw() -> list[Run]:
     )
     field_error(error, "name")
     launch_recipe.more_options(error)
-    _estimate()
+    _expected()
     pressed = st.button(
         "Launch",
         type="primary",
@@ -157,7 +153,7 @@ def _remember_dataset() -> None:
     remember(Param.DATASET, st.session_state[Key.LAUNCH_DATASET])
 
 
-# Estimate and launch ---------------------------------------------------------------------------------
+# Launch ----------------------------------------------------------------------------------------------
 
 
 def study_config() -> StudyConfig:
@@ -183,31 +179,13 @@ def study_config() -> StudyConfig:
     )
 
 
-def _estimate() -> None:
-    """Say how many runs this makes and how long they take here; silent while the form is not valid."""
+def _expected() -> None:
+    """Say what the launch means; silent while the form is not valid."""
     try:
         config = study_config()
     except ConfigError:
         return
-    runs = len(config.encoders) * len(config.seeds)
-    # A backbone that the catalog lacks could be costed only by building it: too slow for every keystroke.
-    known = tuple(name for name in config.encoders if catalog.find(name))
-    expected = None
-    if known:
-        with errors_shown():
-            split = DatasetStore().get(config.dataset).split
-            if split is not None:
-                expected = estimate(config.model_copy(update={"encoders": known}), split, RunStore())
-    if expected is None:
-        st.markdown(f"{plural(runs, 'run')}, time not known yet")
-        return
-    without = ", ".join(name for name in config.encoders if name not in known)
-    st.markdown(
-        f"{plural(runs, 'run')}, about **{duration(expected.seconds)}**"
-        + (f" without {escape(without)}" if without else "")
-        + ("" if expected.measured else " (a rough guess)"),
-        help=f"On this machine, one run after another: {expected.basis}.",
-    )
+    launch_expected.draw(config)
 
 
 def _values() -> tuple[Any, ...]:

@@ -15,6 +15,8 @@ from segcore.ui.state import Key
 RECIPE_KEYS: dict[str, Key] = {
     "epochs": Key.LAUNCH_EPOCHS,
     "image_size": Key.LAUNCH_IMAGE_SIZE,
+    "geometry": Key.LAUNCH_GEOMETRY,
+    "crops_per_image": Key.LAUNCH_CROPS,
     "batch_size": Key.LAUNCH_BATCH_SIZE,
     "optimizer": Key.LAUNCH_OPTIMIZER,
     "learning_rate": Key.LAUNCH_LEARNING_RATE,
@@ -24,6 +26,8 @@ RECIPE_KEYS: dict[str, Key] = {
     "warmup": Key.LAUNCH_WARMUP,
     "loss": Key.LAUNCH_LOSS,
     "augmentation": Key.LAUNCH_AUGMENTATION,
+    "precision": Key.LAUNCH_PRECISION,
+    "memory_format": Key.LAUNCH_MEMORY_FORMAT,
 }
 """Field of the recipe -> its widget."""
 
@@ -113,6 +117,10 @@ FIELD_LABELS = {
     "warmup": "Warm-up (share)",
     "loss": "Loss",
     "augmentation": "Augmentation",
+    "geometry": "What the network sees",
+    "crops_per_image": "Crops per image",
+    "precision": "Precision",
+    "memory_format": "Memory order",
 }
 
 CHOICE_LABELS = {
@@ -124,6 +132,14 @@ CHOICE_LABELS = {
     "ce": "Cross-entropy",
     "standard": "Standard",
     "none": "None",
+    "resize": "Whole images, resized",
+    "crop": "Random crops, not resized",
+    "auto": "Fastest (measured)",
+    "fp32": "32 bits (fp32)",
+    "bf16": "16 bits (bf16)",
+    "fp16": "16 bits (fp16)",
+    "contiguous": "Channel by channel",
+    "channels_last": "Pixel by pixel",
 }
 
 
@@ -143,8 +159,9 @@ def more_options(error: SegcoreError | None) -> None:
             "of the notebook this project grew out of, to repeat its comparison.",
         )
         field_error(error, "recipe")
+        crops = st.session_state[Key.LAUNCH_GEOMETRY] == "crop"
         for field in RECIPE_KEYS:
-            if field not in folded:
+            if field not in folded or (field == "crops_per_image" and not crops):
                 continue
             if Recipe.model_fields[field].annotation in (int, float):
                 number(field)

@@ -14,7 +14,7 @@ from segcore.runs import Study
 from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.text import percent, plural
-from segcore.ui import readers
+from segcore.ui import alarms, readers
 from segcore.ui.components import ago, errors_shown, escape, progress_bar, progress_share
 from segcore.ui.launch_form import recheck_bar
 from segcore.ui.state import Key, Param, remember
@@ -103,6 +103,9 @@ def _glance(store: RunStore, study: Study) -> None:
         text = f"{finished} of {plural(len(rows), 'run')} finished"
         if failed:
             text += f", {failed} ended early"
+        collapsed = sum(bool(alarms.collapse_of(run, status)) for run, status in rows)
+        if collapsed:
+            text += f", {collapsed} answer{'s' if collapsed == 1 else ''} one class only"
         leader = _leader(study)
         st.caption(text + (f". {leader}" if leader else "."))
         if active:

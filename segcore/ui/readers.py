@@ -19,6 +19,7 @@ from segcore.data.readers import Reading, image_size, read_image, read_mask, rea
 from segcore.data.store import DatasetStore
 from segcore.errors import ImageReadError, NotFoundError, SegcoreError, WorkspaceError
 from segcore.files import describe_os_error
+from segcore.launch.gpus import gpus
 from segcore.runs import Run
 from segcore.status import Status
 from segcore.store import RunStore
@@ -61,6 +62,12 @@ def free_study_name(base: str) -> str:
 def active_studies() -> frozenset[str]:
     """Names of the studies of which a run trains or waits."""
     return frozenset(run.study_name for run in RunStore().active())
+
+
+@st.cache_data(ttl=60, max_entries=1, show_spinner=False)
+def gpu_count() -> int:
+    """Return how many GPUs train runs here; asked once a minute, as it starts a program."""
+    return len(gpus())
 
 
 def statuses(runs: Iterable[Run]) -> tuple[list[tuple[Run, Status]], list[SegcoreError]]:

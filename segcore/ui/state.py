@@ -51,9 +51,21 @@ class Key(StrEnum):
     LAUNCH_WARMUP = "launch.warmup"
     LAUNCH_LOSS = "launch.loss"
     LAUNCH_AUGMENTATION = "launch.augmentation"
+    LAUNCH_GEOMETRY = "launch.geometry"
+    LAUNCH_CROPS = "launch.crops_per_image"
+    LAUNCH_PRECISION = "launch.precision"
+    LAUNCH_MEMORY_FORMAT = "launch.memory_format"
     LAUNCH = "launch.submit"
     LAUNCH_ERROR = "launch.error"
+
+    # The queue, below the launch form
     QUEUE_START = "queue.start"
+    QUEUE_PAUSE = "queue.pause"
+    QUEUE_FIRST = "queue.first"
+    QUEUE_UP = "queue.up"
+    QUEUE_DOWN = "queue.down"
+    QUEUE_CANCEL_ALL = "queue.cancel_all"
+    QUEUE_SLOTS = "queue.slots"
 
     # Overview
     DEMO = "overview.demo"
@@ -85,6 +97,10 @@ class Key(StrEnum):
     PREVIEW_EPOCH = "training.preview_epoch"
     STOP = "training.stop"
     RESUME = "training.resume"
+    RETRY_ALL = "training.retry_all"
+    LONGER_EPOCHS = "training.longer.epochs"
+    LONGER_WHICH = "training.longer.which"
+    LONGER = "training.longer"
     DELETE = "training.delete"
     DELETE_STUDY = "training.delete_study"
     STOP_STUDY = "training.stop_study"

@@ -1,48 +1,26 @@
-"""The parts of the Training page: a study's runs, one run in detail, stopping, deleting, the trash."""
+"""The live part of the Training page: what its study does, and one run in detail."""
 
 from __future__ import annotations
-
-from functools import partial
-from typing import Any
 
 import streamlit as st
 
 from segcore import figures
-from segcore.errors import NotFoundError, SegcoreError
-from segcore.models import catalog
+from segcore.errors import NotFoundError
 from segcore.runs import Run, Study
 from segcore.status import RunState, Status
 from segcore.store import RunStore
 from segcore.text import duration, percent, plural
-from segcore.ui import live_chart, more_seeds, previews, readers
+from segcore.ui import alarms, live_chart, previews, readers, training_facts, training_runs
 from segcore.ui.components import (
-    STATES,
-    confirm,
     errors_shown,
     escape,
     name_unreadable,
     progress_share,
     progress_text,
-    size,
     state_badge,
 )
-from segcore.ui.sidebar import stop
-from segcore.ui.state import Key, Param, remember
-
-
-def label(run: Run) -> str:
-    """Return how a run is called on screen: "ResNet-18, seed 0"."""
-    try:
-        config = run.config
-    except SegcoreError:
-        return run.name
-    scratch = "" if config.weights == "pretrained" else " from scratch"
-    return f"{catalog.title(config.encoder)}{scratch}, seed {config.seed}"
-
-
-def labels(runs: list[Run]) -> dict[str, str]:
-    """Return the label of each run by its name."""
-    return {run.name: label(run) for run in runs}
+from segcore.ui.queue_actions import start_queue, stop, stop_button
+from segcore.ui.state import Key
 
 
 def most_interesting(store: RunStore, runs: list[Run]) -> str | None:
@@ -66,7 +44,9 @@ def draw(store: RunStore, study: str, chosen: str | None) -> None:
         found, unreadable = readers.sound(store.study(study).runs())
         name_unreadable(unreadable)
         rows = store.statuses(found)
-        _table(rows)
+        training_runs.counts(store, study, rows)
+        training_runs.table(rows)
+        training_facts.execution(store.study(study))
         row = next((row for row in rows if row[0].name == chosen), None)
         if row is None and any(run.name == chosen for run in store.study(study).runs()):
             return  # it is named above
@@ -79,59 +59,22 @@ def draw(store: RunStore, study: str, chosen: str | None) -> None:
             st.info("This run has just been removed.", icon=":material/info:")
 
 
-def _table(rows: list[tuple[Run, Status]]) -> None:
-    """One line a run, the active first."""
-    counts = [
-        f"{sum(s.state is state for _, s in rows)} {STATES[state][0]}"
-        for state in RunState
-        if any(s.state is state for _, s in rows)
-    ]
-    st.caption(f"{plural(len(rows), 'run')}: {', '.join(counts)}")
-    st.dataframe(
-        [_table_row(run, status) for run, status in rows],
-        hide_index=True,
-        height=min(38 + 35 * max(1, len(rows)), 300),
-        column_config={
-            "progress": st.column_config.ProgressColumn("done", format="%.0f %%", min_value=0, max_value=100),
-            "mIoU": st.column_config.NumberColumn("mean IoU, best so far", help=SCORE_HELP, format="%.1f %%"),
-            "pixel accuracy": st.column_config.NumberColumn(
-                "pixel accuracy, same epoch", help=SCORE_HELP, format="%.1f %%"
-            ),
-        },
-        placeholder="–",
-        key="training.table",
-    )
-
-
-SCORE_HELP = "On the validation images, after the epoch with the best mean IoU so far; it need not be the last one."
-
-
-def _table_row(run: Run, status: Status) -> dict[str, Any]:
-    config, records = run.config, run.epochs()
-    best = max((e for e in records if e.val_miou == e.val_miou), key=lambda e: e.val_miou, default=None)
-    return {
-        "run": label(run),
-        "state": STATES[status.state][0],
-        "progress": 100 * progress_share(status, config.recipe.epochs),
-        "epoch": f"{status.epoch} of {config.recipe.epochs}",
-        "mIoU": 100 * best.val_miou if best else None,
-        "pixel accuracy": 100 * best.val_pixel_accuracy if best else None,
-        "time": duration(status.seconds) if status.seconds else "–",
-        "left": duration(status.eta) if status.state is RunState.RUNNING else "",
-    }
+# One run -----------------------------------------------------------------------------------------------
 
 
 def _detail(store: RunStore, run: Run, status: Status) -> None:
     epochs = run.config.recipe.epochs
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(escape(label(run)), anchor=False, width="content")
+        st.subheader(escape(training_runs.label(run)), anchor=False, width="content")
         state_badge(status)
         _buttons(store, run, status)
     if status.state is RunState.RUNNING:
         st.progress(progress_share(status, epochs), text=escape(progress_text(status, epochs)))
+        _silence(status)
     elif status.state is RunState.QUEUED:
-        st.caption("It waits until the runs before it are done.")
+        st.markdown(waiting_text(store, run))
     _message(status)
+    alarms.draw(run, status)
     records = run.epochs()
     if records:
         last = records[-1]
@@ -144,7 +87,11 @@ def _detail(store: RunStore, run: Run, status: Status) -> None:
             help="IoU of a class: the pixels where mask and prediction both say it, divided by those where either "
             "does. The mean over all classes weighs rare classes like frequent ones.",
         )
-        loss, accuracy = figures.run_curves(run, majority=baseline)
+    training_facts.draw(run, status)
+    if records:
+        loss, accuracy = figures.run_curves(
+            run, majority=status.majority_baseline, longer_from=training_facts.extended_from(run)
+        )
         left, right = st.columns(2)
         with left:
             live_chart.draw(loss, f"training.loss.{run.name}", alt="Loss by epoch, training and validation")
@@ -163,27 +110,64 @@ def _detail(store: RunStore, run: Run, status: Status) -> None:
             st.caption("Nothing was printed yet.")
 
 
+def _silence(status: Status) -> None:
+    """Say when a run that trains has not written anything for long."""
+    if status.silence is not None:
+        st.warning(
+            f"It has given no sign of life for {duration(status.silence)}. A very slow step, a machine that was asleep "
+            "or a stuck disk can be the cause. If it stays so, stop it, and press once more a minute later: then its "
+            "process is ended, and it can be resumed from what it saved last.",
+            icon=":material/hourglass_disabled:",
+        )
+
+
+def waiting_text(store: RunStore, run: Run) -> str:
+    """Return when a waiting run starts, as far as that is known."""
+    waiting = store.waiting()
+    if run not in waiting:
+        return "It is about to start."
+    if store.queue_settings().paused:
+        return "The queue is paused, so it does not start. Press **Go on** in the sidebar."
+    before = waiting.index(run)
+    if before == 0:
+        return "It is the next one to start."
+    return f"{plural(before, 'run')} will start before it; the sidebar changes the order."
+
+
 def _buttons(store: RunStore, run: Run, status: Status) -> None:
-    if status.state.active:
-        stopping = status.state is RunState.RUNNING and run.stop_requested()
+    """What can be done with a run in its state."""
+    if status.state is RunState.RUNNING:
+        stop_button(store, run, status, Key.STOP)
+    elif status.state is RunState.QUEUED:
         st.button(
-            "Stopping …" if stopping else "Stop",
+            "Take out of the queue",
             key=Key.STOP,
-            icon=":material/stop_circle:",
-            help="The run saves where it is and can be resumed later.",
-            disabled=stopping,
+            icon=":material/close:",
+            help="It does not start; it can be queued again later.",
             on_click=stop,
             args=(store, run),
         )
-    elif status.state.resumable and st.button(
-        "Resume", key=Key.RESUME, icon=":material/resume:", help="Goes on where it ended."
-    ):
-        with errors_shown():
-            from segcore.launch.local import ensure_scheduler
+    elif status.state.resumable:
+        word, icon, help = _AGAIN[status.state] if status.epoch or status.step else _FROM_THE_START
+        st.button(word, key=Key.RESUME, icon=icon, help=help, on_click=_resume, args=(store, run))
 
-            store.requeue(run)
-            ensure_scheduler(store.workspace)
-            st.rerun()
+
+_AGAIN = {
+    RunState.STOPPED: ("Resume", ":material/resume:", "Goes on where it was stopped."),
+    RunState.INTERRUPTED: ("Retry", ":material/replay:", "Goes on from the last state that it saved."),
+    RunState.FAILED: (
+        "Retry",
+        ":material/replay:",
+        "Goes on from its last good state. Mend what it failed of first, else it fails again.",
+    ),
+}
+_FROM_THE_START = ("Queue again", ":material/replay:", "Puts it at the end of the queue.")
+
+
+def _resume(store: RunStore, run: Run) -> None:
+    with errors_shown():
+        store.requeue(run)
+        start_queue(store)
 
 
 def _message(status: Status) -> None:
@@ -197,62 +181,3 @@ def _message(status: Status) -> None:
         st.warning(text, icon=":material/info:")
     else:
         st.info(text, icon=":material/info:")
-
-
-# Stopping, deleting, the trash -----------------------------------------------------------------------
-
-
-def manage(store: RunStore, study: Study, chosen: str | None) -> None:
-    """Draw what concerns the whole study, and deleting: outside of the live part, which would close a dialog."""
-    runs = study.runs()
-    more_seeds.draw(study)
-    with st.expander("Stop or delete", icon=":material/delete:"), st.container(horizontal=True):
-        if any_active(store, study) and st.button(
-            "Stop all runs of this study", key=Key.STOP_STUDY, icon=":material/stop_circle:"
-        ):
-            for run in runs:
-                stop(store, run)
-            st.rerun()
-        shown = next((run for run in runs if run.name == chosen), None)
-        if shown is not None and st.button(f"Delete {label(shown)}", key=Key.DELETE, icon=":material/delete:"):
-            confirm(
-                f"Delete {label(shown)} of study {study.name}?",
-                "Its records, weights and pictures go to the trash, from where they can be taken back.",
-                "Delete the run",
-                partial(_delete_run, store, shown),
-            )
-        if st.button("Delete the whole study", key=Key.DELETE_STUDY, icon=":material/delete:"):
-            confirm(
-                f"Delete study {study.name} with {plural(len(runs), 'run')}?",
-                "Everything in it goes to the trash, from where it can be taken back.",
-                "Delete the study",
-                partial(_delete_study, store, study),
-            )
-
-
-def _delete_run(store: RunStore, run: Run) -> None:
-    store.remove_run(run)
-    remember(Param.RUN, None)
-
-
-def _delete_study(store: RunStore, study: Study) -> None:
-    store.remove_study(study)
-    remember(Param.RUN, None)
-    remember(Param.STUDY, None)
-
-
-def trash(store: RunStore) -> None:
-    """Draw what is in the trash and the button that empties it."""
-    entries, occupied = store.workspace.trash_size()
-    if not entries:
-        return
-    amount = f"{plural(entries, 'entry', 'entries')}, {size(occupied)}"
-    with st.expander(f"Trash: {amount}", icon=":material/delete_sweep:"):
-        st.caption(f"To take something back, move it from {escape(store.workspace.trash)} to where it was.")
-        if st.button("Empty the trash", key=Key.TRASH_EMPTY, icon=":material/delete_forever:"):
-            confirm(
-                f"Delete {amount} for good?",
-                "What is in the trash cannot be taken back afterwards.",
-                "Delete for good",
-                store.workspace.empty_trash,
-            )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.workspace import Workspace
@@ -53,6 +55,16 @@ def any_workspace(request: pytest.FixtureRequest, store: RunStore, tmp_path: Pat
             factories.make_run(store, study=LONG, encoder="x" * 70, seed=int(state is RunState.FAILED), state=state,
                                message="*a* <b>message</b> " * 30)  # fmt: skip
     return store.workspace
+
+
+def collapse(run: Run, class_index: int = 1) -> Run:
+    """Make a run answer one class ("grass") everywhere from its last epoch on, for three more."""
+    last = run.epochs()[-1]
+    for epoch in range(last.epoch + 1, last.epoch + 4):
+        run.append_epoch(
+            replace(last, epoch=epoch, val_pixel_accuracy=0.447, val_miou=0.15, top_share=1.0, top_class=class_index)
+        )
+    return run
 
 
 def texts(app: AppTest) -> str:

@@ -16,10 +16,10 @@ from streamlit.testing.v1 import AppTest
 from segcore.evaluation.comparison import result_table
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.ui import charts_results, live_chart
+from segcore.ui import charts_results, charts_view, live_chart
 from segcore.ui.state import Key
 from tests import factories
-from tests.app.conftest import ROOT, OpenApp, texts
+from tests.app.conftest import ROOT, OpenApp, collapse, texts
 
 PAGE = "pages/charts.py"
 
@@ -208,6 +208,29 @@ def test_answer_waits_for_a_second_seed_of_everyone(store: RunStore) -> None:
 def test_answer_warns_of_collapse(store: RunStore) -> None:
     text = finished(store, {"resnet18.tv_in1k": [0.2]}, majority=0.9)
     assert "no better than always answering" in text
+
+
+def test_collapsed_runs_are_flagged_in_the_table(store: RunStore) -> None:
+    runs = factories.make_study(store, seeds=range(3))
+    assert "Alarm" not in draw_live().dataframe[0].value
+    collapse(runs[0])
+    table = draw_live().dataframe[0].value.set_index("Backbone")
+    assert table["Alarm"]["ResNet-18"] == "⚠ 1 of 3 runs answers one class"
+    assert table["Alarm"]["EfficientNet-Lite0"] == ""
+    rows = charts_results.csv_rows(result_table(store.runs("study")))
+    assert {row["encoder"]: row["collapsed"] for row in rows} == {factories.RESNET18: 1, factories.LITE0: 0}
+    collapse(factories.make_run(store, encoder="vgg16.tv_in1k"))
+    (single,) = [row for row in result_table(store.runs()) if row["encoder"].startswith("vgg")]
+    assert charts_results.alarm_text(single) == "⚠ answers one class"
+
+
+def test_runs_of_unequal_length_are_said(store: RunStore) -> None:
+    runs = factories.make_study(store)
+    assert charts_view.unequal_lengths(runs) == ""
+    store.extend(runs[:1], 9)
+    said = charts_view.unequal_lengths(runs).replace("\\", "")
+    assert "5 epochs: ResNet-18, EfficientNet-Lite0" not in said.split(";")[1]
+    assert "9 epochs: ResNet-18)" in said
 
 
 def test_answer_without_a_finished_run(store: RunStore) -> None:

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from segcore.config import DatasetConfig, StudyConfig
+from segcore.config import DatasetConfig, Recipe, StudyConfig
 from segcore.data.store import DatasetStore
 from segcore.errors import WeightsError
-from segcore.launch import plan
+from segcore.launch import memory, plan
+from segcore.launch.memory import Room
 from segcore.models import catalog
 from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.ui import launch_backbones, more_seeds, predictions_choice, previews
+from segcore.ui import launch_backbones, launch_recipe, more_seeds, predictions_choice, previews
 from segcore.ui.state import Key
 from segcore.workspace import Workspace
 from tests import factories
@@ -151,6 +152,104 @@ def test_errors_beside_a_field_do_not_begin_with_its_name_in_code(
     app.text_input(key=Key.ADD_CLASSES).set_value(str(tmp_path / "source" / "classes.csv")).run()
     app.button(key=Key.ADD).click().run()
     assert app.main.error[0].value.startswith("'")
+
+
+# What it means, before it is launched -----------------------------------------------------------------
+
+
+def said(app: AppTest) -> str:
+    """All that the sidebar says, as it reads on screen."""
+    return "\n".join(
+        str(element.value) for kind in ("markdown", "warning", "error") for element in getattr(app.sidebar, kind)
+    ).replace("\\", "")
+
+
+def test_the_form_says_runs_time_and_memory(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    monkeypatch.setattr(memory, "machine_room", lambda _store: Room("this machine's memory", 30e9, 20e9))
+    app = open_app()
+    app.number_input(key=Key.LAUNCH_SEEDS).set_value(3).run()
+    assert "6 runs, about **" in said(app)
+    assert "(a rough guess)" in said(app)
+    assert "of 30 GB (EfficientNet-B0)" in said(app)
+    assert not app.sidebar.warning and not app.sidebar.error
+
+
+def test_the_form_warns_of_what_does_not_fit_now_and_refuses_what_never_does(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    room = [Room("this machine's memory", 30e9, 1e9)]
+    monkeypatch.setattr(memory, "machine_room", lambda _store: room[0])
+    app = open_app()
+    assert "Only 1.0 GB of it are free now" in said(app)
+    app.number_input(key=Key.LAUNCH_BATCH_SIZE).set_value(1024).run()
+    assert "does not fit into this machine's memory of 30 GB" in said(app)
+    assert not app.sidebar.warning
+    app.button(key=Key.LAUNCH).click().run()
+    assert not RunStore(workspace).runs()
+
+
+def test_a_refused_batch_is_said_beside_its_field(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    monkeypatch.setattr(memory, "machine_room", lambda _store: Room("this machine's memory", 1e9, 1e9))
+    app = open_app()
+    app.segmented_control(key=Key.LAUNCH_WEIGHTS).set_value("From scratch").run()
+    app.button(key=Key.LAUNCH).click().run()
+    elements = list(walk(app.sidebar))
+    position = next(
+        index for index, element in enumerate(elements) if getattr(element, "key", None) == Key.LAUNCH_BATCH_SIZE
+    )
+    assert "does not fit" in elements[position + 1].value
+    assert not RunStore(workspace).runs()
+
+
+def test_backbones_that_are_not_known_are_named(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    app = open_app()
+    app.text_input(key=Key.LAUNCH_OTHER).set_value("resnet26").run()
+    assert "without resnet26" in said(app)
+    app.button(key=Key.LAUNCH_CLEAR).click().run()
+    app.text_input(key=Key.LAUNCH_OTHER).set_value("resnet26").run()
+    assert "1 run, time and memory not known yet" in said(app)
+
+
+def test_crops_are_asked_for_only_where_there_are_any(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    asked: list[StudyConfig] = []
+
+    def launch_study(config: StudyConfig, _workspace: object = None, progress: Progress = silent) -> list[Run]:
+        asked.append(config)
+        raise WeightsError("No weights here.", field="weights")
+
+    monkeypatch.setattr(plan, "launch_study", launch_study)
+    app = open_app()
+    keys = {widget.key for widget in app.sidebar.number_input}
+    assert Key.LAUNCH_CROPS not in keys and Key.LAUNCH_BATCH_SIZE in keys
+    app.selectbox(key=Key.LAUNCH_GEOMETRY).set_value("crop").run()
+    app.number_input(key=Key.LAUNCH_CROPS).set_value(7).run()
+    app.selectbox(key=Key.LAUNCH_PRECISION).set_value("bf16").run()
+    app.selectbox(key=Key.LAUNCH_MEMORY_FORMAT).set_value("channels_last").run()
+    assert "about **" in said(app)
+    app.button(key=Key.LAUNCH).click().run()
+    (config,) = asked
+    recipe = config.recipe
+    assert (recipe.geometry, recipe.crops_per_image) == ("crop", 7)
+    assert (recipe.precision, recipe.memory_format) == ("bf16", "channels_last")
+
+
+def test_every_setting_of_the_recipe_is_in_the_form() -> None:
+    assert {*launch_recipe.RECIPE_KEYS, "name"} == set(Recipe.model_fields)
+    for field in launch_recipe.RECIPE_KEYS:
+        assert launch_recipe.FIELD_LABELS[field]
+        for value in getattr(Recipe.model_fields[field].annotation, "__args__", ()):
+            assert value in launch_recipe.CHOICE_LABELS
 
 
 # More seeds --------------------------------------------------------------------------------------------

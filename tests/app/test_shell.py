@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,13 @@ from segcore.launch import plan
 from segcore.models import catalog
 from segcore.progress import Progress, silent
 from segcore.runs import Run
-from segcore.status import RunState
+from segcore.status import RunState, Status
 from segcore.store import RunStore
-from segcore.ui import launch_form, launch_recipe, sidebar
+from segcore.ui import launch_form, launch_recipe, queue_actions, queue_slots, queue_view, readers
 from segcore.ui.state import Key
 from segcore.workspace import HOME_VARIABLE, Workspace
 from tests import factories
-from tests.app.conftest import ROOT, OpenApp, texts
+from tests.app.conftest import ROOT, OpenApp, collapse, texts
 
 PAGES = sorted(path.name for path in (ROOT / "pages").glob("*.py"))
 
@@ -219,7 +220,119 @@ def test_sidebar_lists_what_runs_and_stops_it(open_app: OpenApp, store: RunStore
 def test_long_queue_is_cut(open_app: OpenApp, store: RunStore) -> None:
     factories.make_study(store, seeds=range(10), state=RunState.QUEUED)
     app = open_app()
-    assert f"and {20 - sidebar.WAITING_SHOWN} more runs waiting" in texts(app)
+    fold = next(e for e in app.sidebar.expander if e.label == f"{20 - queue_view.WAITING_SHOWN} more runs waiting")
+    assert len([line for line in fold.markdown if "seed" in line.value]) == 20 - queue_view.WAITING_SHOWN
+
+
+def waiting_key(key: Key, run: Run) -> str:
+    return key.of(f"{run.study_name}/{run.name}")
+
+
+def test_waiting_runs_are_moved(open_app: OpenApp, store: RunStore) -> None:
+    runs = [factories.make_run(store, seed=seed, state=RunState.QUEUED) for seed in range(4)]
+    app = open_app()
+    assert app.button(key=waiting_key(Key.QUEUE_UP, runs[0])).disabled
+    assert app.button(key=waiting_key(Key.QUEUE_FIRST, runs[0])).disabled
+    assert app.button(key=waiting_key(Key.QUEUE_DOWN, runs[3])).disabled
+    app.button(key=waiting_key(Key.QUEUE_FIRST, runs[3])).click().run()
+    app.button(key=waiting_key(Key.QUEUE_DOWN, runs[0])).click().run()
+    app.button(key=waiting_key(Key.QUEUE_UP, runs[2])).click().run()
+    assert not app.exception
+    assert [run.config.seed for run in store.waiting()] == [3, 1, 2, 0]
+    lines = [line.value for line in app.sidebar.markdown if "seed" in line.value]
+    assert [line[-2] for line in lines] == ["3", "1", "2", "0"]
+
+
+def test_run_that_began_meanwhile_is_not_moved(open_app: OpenApp, store: RunStore) -> None:
+    runs = [factories.make_run(store, seed=seed, state=RunState.QUEUED) for seed in range(2)]
+    app = open_app()
+    factories.set_state(runs[1], RunState.RUNNING, done=0)
+    app.button(key=waiting_key(Key.QUEUE_UP, runs[1])).click().run()
+    assert not app.exception
+    assert not app.error
+    assert store.waiting() == runs[:1]
+
+
+def test_queue_is_paused_and_goes_on(open_app: OpenApp, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_view, "scheduler_alive", lambda *_: True)
+    started: list[Workspace] = []
+    monkeypatch.setattr(queue_actions, "ensure_scheduler", started.append)
+    factories.make_run(store, state=RunState.RUNNING)
+    factories.make_run(store, seed=1, state=RunState.QUEUED)
+    app = open_app()
+    app.button(key=Key.QUEUE_PAUSE).click().run()
+    assert store.queue_settings().paused
+    (warning,) = app.sidebar.warning
+    assert "The queue is paused." in warning.value
+    assert "What trains (1 run) goes on" in warning.value
+    assert not started
+    app.button(key=Key.QUEUE_PAUSE).click().run()
+    assert not store.queue_settings().paused
+    assert len(started) == 1
+    assert not app.sidebar.warning
+
+
+def test_pause_is_seen_while_nothing_waits(open_app: OpenApp, store: RunStore) -> None:
+    store.set_queue(paused=True)
+    app = open_app()
+    assert "What you launch will wait" in app.sidebar.warning[0].value
+    assert app.sidebar.button(key=Key.QUEUE_PAUSE).label == "Go on"
+
+
+def test_all_that_waits_is_cancelled_after_a_question(open_app: OpenApp, store: RunStore) -> None:
+    training = factories.make_run(store, seed=9, state=RunState.RUNNING)
+    runs = [factories.make_run(store, seed=seed, state=RunState.QUEUED) for seed in range(3)]
+    app = open_app()
+    app.button(key=Key.QUEUE_CANCEL_ALL).click().run()
+    assert len(store.waiting()) == 3
+    app.button(key=Key.CONFIRM).click().run()
+    assert not app.exception
+    assert {run.state for run in runs} == {RunState.STOPPED}
+    assert not training.stop_requested()
+
+
+def test_slots_are_chosen_on_the_processor(open_app: OpenApp, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_slots, "cores", lambda: 4)
+    monkeypatch.setattr("segcore.runqueue.cores", lambda: 4)
+    app = open_app()
+    app.number_input(key=Key.QUEUE_SLOTS.of("1")).set_value(2).run()
+    assert not app.exception
+    assert store.queue_settings().slots == 2
+    assert "each with 2 processor cores" in texts(app)
+    store.set_queue(slots=3)  # as from a terminal
+    assert app.run().number_input(key=Key.QUEUE_SLOTS.of("3")).value == 3
+    app.switch_page("pages/charts.py").run()
+    assert store.queue_settings().slots == 3
+
+
+def test_gpus_leave_no_choice_of_slots(open_app: OpenApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "gpu_count", lambda: 2)
+    app = open_app()
+    assert "this machine has 2 GPUs" in texts(app)
+    assert not [field for field in app.number_input if (field.key or "").startswith(Key.QUEUE_SLOTS)]
+
+
+def test_running_card_shows_a_collapse_and_its_gpu(open_app: OpenApp, store: RunStore) -> None:
+    run = factories.make_run(store, state=RunState.RUNNING, epochs=9)
+    run.write_status(replace(run.status, device="cuda:1"))
+    assert not any("answers only" in line.value for line in open_app().sidebar.markdown)
+    collapse(run)
+    app = open_app()
+    assert any("answers only grass" in line.value for line in app.sidebar.markdown)
+    assert any("GPU 1" in line.value for line in app.sidebar.caption)
+
+
+def test_time_left_fills_the_slots() -> None:
+    def waiting(seconds: float | None) -> Status:
+        return Status(RunState.QUEUED, 0.0, 0.0, predicted=seconds)
+
+    training = Status(RunState.RUNNING, 0.0, 0.0, eta=10.0)
+    assert queue_view.time_left([training], 1) == 10
+    assert queue_view.time_left([training, waiting(5), waiting(7)], 1) == 22
+    assert queue_view.time_left([training, waiting(5), waiting(7)], 2) == 12
+    assert queue_view.time_left([training, waiting(None)], 2) is None
+    begun = Status(RunState.QUEUED, 0.0, 0.0, predicted=100.0, predicted_after_epoch=80.0, step=30, steps=40)
+    assert queue_view.time_left([begun], 1) == 20
 
 
 def _walk(block: object) -> list:
@@ -235,7 +348,7 @@ def test_a_queue_that_nobody_works_on_says_so_and_goes_on(
 ) -> None:
     factories.make_run(store, state=RunState.QUEUED)
     started: list[Workspace] = []
-    monkeypatch.setattr(sidebar, "ensure_scheduler", started.append)
+    monkeypatch.setattr(queue_actions, "ensure_scheduler", started.append)
     app = open_app()
     assert any("its process has ended" in warning.value for warning in app.sidebar.warning)
     app.button(key=Key.QUEUE_START).click().run()
@@ -276,13 +389,13 @@ def test_sidebar_that_fails_leaves_the_page(open_app: OpenApp, monkeypatch: pyte
     def broken(*_: object) -> None:
         raise SegcoreError("The queue cannot be read.")
 
-    monkeypatch.setattr(sidebar, "queue", broken)
+    monkeypatch.setattr(queue_view, "draw", broken)
     monkeypatch.setattr("segcore.ui.readers.active_studies", broken)
     app = open_app()
     assert not app.exception
     assert app.title
     assert any("queue cannot be read" in error.value for error in app.sidebar.error)
-    monkeypatch.setattr(sidebar, "draw", broken)
+    monkeypatch.setattr("segcore.ui.sidebar.draw", broken)
     app = open_app()
     assert not app.exception
     assert app.title

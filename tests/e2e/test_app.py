@@ -52,7 +52,7 @@ def test_launch_watch_stop_and_look(workspace: Workspace, tmp_path: Path, page: 
     expect(page).to_have_url(re.compile(r"/training\?.*study=browser"), timeout=60_000)
     page.evaluate(f"() => {{ window.points = []; setInterval(() => window.points.push(({POINTS})()), 100) }}")
     first, second = store.study("browser").runs()
-    sidebar.locator(f"[class*='{second.name}']").get_by_role("button", name="Stop").click()
+    sidebar.locator(f"[class*='training-stop'][class*='{second.name}'] button").first.click()
     # Elements of the page before stay for a moment, hence the longer way round.
     expect(page.get_by_text("2 runs: 1 finished, 1 stopped")).to_be_visible(timeout=120_000)
     expect(sidebar.get_by_text("Nothing is training.")).to_be_visible()

@@ -21,9 +21,10 @@ from segcore.evaluation.comparison import (
     result_table,
 )
 from segcore.records import EpochRecord
+from segcore.runqueue import queue_lock
 from segcore.runs import Run
 from segcore.status import RunState
-from segcore.store import RunStore, queue_lock
+from segcore.store import RunStore
 from tests.factories import LITE0, RESNET18, make_mixed_study, make_run, make_study
 
 

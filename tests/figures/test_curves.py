@@ -202,3 +202,13 @@ def test_steps_leave_a_gap_where_the_loss_is_no_number() -> None:
     chart = figures.step_curve([StepRecord(i, 1, loss, 1e-3, 20.0) for i, loss in enumerate(losses, start=1)])
     assert list(trace(chart, "smooth").y) == pytest.approx([2.0] * 18, abs=0.25)
     assert chart.layout.annotations[0].text == "⚠ Loss is no number from step 2 on"
+
+
+def test_a_run_made_longer_shows_where(store: RunStore) -> None:
+    run = run_with(store, [0.2, 0.3, 0.4, 0.5])
+    for chart in figures.run_curves(run, longer_from=[2]):
+        (line,) = chart.layout.shapes
+        assert (line.x0, line.x1) == (2.5, 2.5)
+        assert note(chart, "longer") == "trained longer"
+    loss, accuracy = figures.run_curves(run, longer_from=[4, 9])  # nothing was learnt behind these yet
+    assert not loss.layout.shapes and not accuracy.layout.shapes

@@ -1,0 +1,71 @@
+"""What the launch form says before anything is queued: how many runs, how long they take, whether they fit."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from segcore.config import StudyConfig
+from segcore.data.store import DatasetStore
+from segcore.errors import ConfigError
+from segcore.launch import memory
+from segcore.launch.estimate import estimate
+from segcore.launch.gpus import Gpu, gpus
+from segcore.models import catalog
+from segcore.store import RunStore
+from segcore.text import duration, plural
+from segcore.ui.components import errors_shown, escape
+
+MEMORY_HELP = (
+    "What the largest network takes at its peak while it trains, of all memory there is; reckoned, give or take a "
+    "tenth. Batch size and image size decide most of it."
+)
+
+
+@st.cache_data(ttl=10, max_entries=1, show_spinner=False)
+def _gpus() -> list[Gpu]:
+    """The GPUs as they were at most 10 s ago, as asking takes a process."""
+    return gpus()
+
+
+def draw(config: StudyConfig) -> None:
+    """Say what launching `config` means; nothing of time and memory where there is no such dataset or split."""
+    # A backbone that the catalog lacks could be costed only by building it: too slow for every keystroke.
+    known = tuple(name for name in config.encoders if catalog.find(name))
+    without = ", ".join(name for name in config.encoders if name not in known)
+    runs = plural(len(config.encoders) * len(config.seeds), "run")
+    if not known:
+        st.markdown(f"{runs}, time and memory not known yet")
+        return
+    with errors_shown():
+        dataset = DatasetStore().get(config.dataset)
+        classes, split, there = len(dataset.config.trained_classes), dataset.split, _gpus()
+        config = config.model_copy(update={"encoders": known})
+        expected = estimate(config, classes, split, RunStore(), gpus=len(there)) if split else None
+        if expected is None:
+            st.markdown(f"{runs}, time not known yet")
+        else:
+            st.markdown(
+                f"{runs}, about **{duration(expected.seconds)}**"
+                + (f" without {escape(without)}" if without else "")
+                + ("" if expected.measured else " (a rough guess)"),
+                help=expected.basis,
+            )
+        _memory(memory.fit(config, classes, RunStore(), there), config)
+
+
+def _memory(fitting: memory.Fit, config: StudyConfig) -> None:
+    if fitting.largest is None:
+        return
+    try:
+        memory.check(fitting, config.recipe.image_size)
+    except ConfigError as error:
+        st.error(escape(error), icon=":material/memory_alt:")
+        return
+    st.markdown(f":small[Memory: {escape(memory.summary(fitting))}]", help=MEMORY_HELP)
+    if fitting.tight:
+        st.warning(
+            f"Only {memory.gigabytes(fitting.room.free)} of it are free now, and it needs "
+            f"{memory.gigabytes(fitting.bytes)}. Close other programs before it starts, or make batch or images "
+            "smaller.",
+            icon=":material/memory_alt:",
+        )
