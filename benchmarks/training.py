@@ -128,12 +128,16 @@ def limit(options: argparse.Namespace) -> dict[str, float]:
     from segcore.models.build import skeleton
     from segcore.training.device import best_device
     from segcore.training.losses import SegmentationLoss
-    from segcore.training.optim import build_optimizer
+    from segcore.training.optim import allow_tf32, build_optimizer
 
     device = best_device()
+    if device.type == "cuda":
+        allow_tf32()
     torch.manual_seed(0)
     order = torch.channels_last if options.memory_format == "channels_last" else torch.contiguous_format
     model = skeleton(options.encoder, "unet", len(synthetic.CLASSES), options.size).to(device, memory_format=order)
+    if options.compile:
+        model.compile()
     recipe = Recipe()
     optimizer, loss_of = build_optimizer(model, recipe, pretrained=False), SegmentationLoss(recipe)
     images = torch.randint(0, 256, (options.batch, 3, options.size, options.size), dtype=torch.uint8, device=device)
@@ -143,13 +147,15 @@ def limit(options: argparse.Namespace) -> dict[str, float]:
     autocast = torch.autocast(device.type, dtype=half or torch.bfloat16, enabled=half is not None)
     scaler = torch.amp.GradScaler(device.type, enabled=options.precision == "fp16")
 
-    def wait() -> None:
-        if device.type == "cuda":
+    def tick(clock: Clock, step: int) -> None:
+        # Between the first tick and the last a GPU is kept busy, as in a loop that looks at nothing.
+        if device.type == "cuda" and step in (0, options.steps):
             torch.cuda.synchronize()
+        clock.tick(options.batch)
 
     training, validation = Clock(), Clock()
     model.train()
-    for _ in range(1 + options.steps):
+    for step in range(1 + options.steps):
         with autocast:
             logits = model(images)
         loss = loss_of(logits, labels)
@@ -157,14 +163,12 @@ def limit(options: argparse.Namespace) -> dict[str, float]:
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
-        wait()
-        training.tick(options.batch)
+        tick(training, step)
     model.eval()
     with torch.inference_mode(), autocast:
-        for _ in range(1 + options.steps):
+        for step in range(1 + options.steps):
             model(images)
-            wait()
-            validation.tick(options.batch)
+            tick(validation, step)
     return {"training": training.rate, "validation": validation.rate}
 
 
@@ -180,7 +184,8 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
     def watched(*arguments: Any, **settings: Any) -> Iterator[Any]:
         done = 0
         for event in fit(*arguments, **settings):
-            # Noted when the event comes: what the worker did with those before it is in the time.
+            # Noted when the event comes: what the worker did with those before it is in the time. Beside a GPU the
+            # loss of a step is told one step late, and the last two come together.
             if isinstance(event, StepRecord):
                 training.tick(options.batch)
             elif isinstance(event, ValidationTick):
@@ -273,14 +278,15 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
     return {"training": training.rate, "validation": validation.rate}
 
 
-def peak_memory() -> dict[str, float]:
-    """Peak MiB of this process, of its largest loader worker, and of the GPU."""
+def peak_memory(side: str) -> dict[str, float]:
+    """Peak MiB of this process, of its largest loader worker if it has any, and of the GPU."""
     import torch
 
     unit = 2**20 if sys.platform == "darwin" else 2**10
+    has_workers = side == "peer" or (side == "ours" and torch.cuda.is_available())
     peak = {
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
-        "memory_worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit,
+        "memory_worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit if has_workers else 0.0,
     }
     if torch.cuda.is_available():
         peak["memory_gpu"] = torch.cuda.max_memory_allocated() / 2**20
@@ -314,7 +320,7 @@ def compare(options: argparse.Namespace, root: Path, encoder: str, size: int) ->
         found["ours"].append(start("ours", options, **shared, run=run))
         execution = Study(run.parent).execution()
         assert execution is not None
-        mode = {"precision": execution["precision"], "memory_format": execution["memory_format"]}
+        mode = {key: execution[key] for key in ("precision", "memory_format", "compile")}
         found["limit"].append(start("limit", options, **shared, **mode))
         found["peer"].append(start("peer", options, **shared, source=root / "source"))
     row: dict[str, Any] = {"encoder": encoder, "size": size, "batch": batch, **mode}
@@ -361,10 +367,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the rows there, too")
     for name, kind in (("side", str), ("encoder", str), ("size", int), ("batch", int), ("run", Path), ("source", Path)):
         parser.add_argument(f"--{name}", type=kind, help=argparse.SUPPRESS)
+    parser.add_argument("--compile", type=lambda value: value == "True", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
         measured = {"limit": limit, "ours": ours, "peer": peer}[options.side](options)
-        print(json.dumps({**measured, **peak_memory()}))
+        print(json.dumps({**measured, **peak_memory(options.side)}))
         return
 
     sizes = [int(size) for size in options.sizes.split(",")]

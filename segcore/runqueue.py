@@ -25,8 +25,12 @@ from segcore.runs import Run, Study, statuses, subdirectories
 from segcore.status import CLAIMED, RunState, Status, end_process, process_identity
 from segcore.workspace import Workspace
 
+RESTARTS = 2
+"""How often a run whose process was killed goes on by itself."""
 HUNG_SECONDS = 60.0
 """A run that was asked to stop this long ago, and gave no sign of life since, is ended when it is asked again."""
+
+HUNG_MESSAGE = "It gave no sign of life, so its process was ended."
 
 
 class QueueSettings(Config):
@@ -201,6 +205,24 @@ class RunQueue:
                     replace(status, state=state, phase="", eta=None, ended=time.time(), message=message, hint=hint)
                 )
 
+    def killed(self, run: Run, signal: int) -> None:
+        """Write down that a run's process was killed. It waits to go on by itself, behind all others, unless that
+        has happened `RESTARTS` times already or it was being stopped: the next kill may have the same cause."""
+        with queue_lock(self.workspace):
+            status = run.status
+            ours = status.state is RunState.RUNNING and status.pid == os.getpid()
+            if not ours and status.state is not RunState.INTERRUPTED:
+                return  # it said how it ended, or lives
+            ended = replace(status, phase="", eta=None, message=f"The training process was killed by signal {signal}.")
+            memory = "Signal 9 often means that memory ran out: then use a smaller batch or image size."
+            if status.restarts >= RESTARTS or run.stop_requested():
+                hint = f"Resume it. {memory}"
+                run.write_status(replace(ended, state=RunState.INTERRUPTED, ended=time.time(), hint=hint))
+                return
+            hint = f"It goes on by itself from what it saved last. {memory}"
+            waiting = replace(ended, state=RunState.QUEUED, queued=self.next_place(), device=None, hint=hint)
+            run.write_status(replace(waiting, restarts=status.restarts + 1))
+
     # What a person asks for ------------------------------------------------------------------------
 
     def stop(self, run: Run) -> None:
@@ -224,14 +246,14 @@ class RunQueue:
             ConfigError: the run trains, waits or is finished.
         """
         with queue_lock(self.workspace):
-            self._requeue(run, run.status)
+            self._requeue(run, run.status, self.next_place())
 
-    def _requeue(self, run: Run, status: Status) -> None:
+    def _requeue(self, run: Run, status: Status, queued: float) -> None:
         if not status.state.resumable:
             raise ConfigError(f"Run {run.name} is {status.state}; only a run that ended early can resume.")
         run.clear_request()
-        queued = replace(status, state=RunState.QUEUED, queued=self.next_place(), ended=None)
-        run.write_status(replace(queued, phase="", eta=None, device=None, message="", hint=""))
+        waiting = replace(status, state=RunState.QUEUED, queued=queued, ended=None)
+        run.write_status(replace(waiting, phase="", eta=None, device=None, message="", hint="", restarts=0))
 
 
 def cores() -> int:
@@ -268,10 +290,12 @@ def _behind(waiting: list[tuple[Run, Status]]) -> float:
 def _end_hung(run: Run, status: Status) -> bool:
     """Kill the worker of a run that heeds no request to stop; return whether it was."""
     asked, now = run.stop_requested_at(), time.time()
+    if status.phase == CLAIMED:
+        return False  # it still names the scheduler
     if asked is None or now - max(asked, status.heartbeat or 0.0) < HUNG_SECONDS or not end_process(status):
         return False
     run.clear_request()
-    message, hint = "It gave no sign of life, so its process was ended.", "Resume it to go on from what it saved last."
+    message, hint = HUNG_MESSAGE, "Resume it to go on from what it saved last."
     ended = replace(status, state=RunState.STOPPED, phase="", eta=None, ended=now)
     run.write_status(replace(ended, message=message, hint=hint))
     return True

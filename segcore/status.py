@@ -86,6 +86,8 @@ class Status:
     """Where it trains: "cpu", or a GPU by its index: "cuda:1"."""
     threads: int | None = None
     """Processor threads it uses."""
+    restarts: int = 0
+    """How often it was put back into the queue by itself since a person last queued it: its process was killed."""
     majority_baseline: float | None = None
     """Pixel accuracy on the validation images of always answering their most frequent class."""
     message: str = ""

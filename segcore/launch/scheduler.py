@@ -138,17 +138,23 @@ class Scheduler:
     # Starting --------------------------------------------------------------------------------------
 
     def fill(self) -> None:
-        """Start waiting runs while there are places.
+        """Start waiting runs while there are places; one that cannot start does not hold up the others.
 
         Raises:
             WorkspaceError: a run cannot be taken out of the queue, as on a full disk.
             LaunchError: a process cannot be started; its run waits on.
         """
+        refused: dict[Run, LaunchError] = {}
         while (place := self._free_place()) is not None:
-            run = self.store.claim_next(place.device, passing=self.workers)
+            run = self.store.claim_next(place.device, passing={*self.workers, *refused})
             if run is None:
-                return
-            self.start(run, place)
+                break
+            try:
+                self.start(run, place)
+            except LaunchError as error:
+                refused[run] = error
+        for error in refused.values():
+            raise error
 
     def _free_place(self) -> Place | None:
         settings = self.store.queue_settings()
@@ -209,9 +215,7 @@ class Scheduler:
                 hint = "Wait for it, or end it; then resume."
                 self._unwritten[run] = partial(self.store.close, run, RunState.INTERRUPTED, message, hint)
             elif code < 0:
-                message = f"The training process was killed by signal {-code}."
-                hint = "Resume it. Signal 9 often means that memory ran out: then use a smaller batch or image size."
-                self._unwritten[run] = partial(self.store.close, run, RunState.INTERRUPTED, message, hint)
+                self._unwritten[run] = partial(self.store.killed, run, -code)
             elif code != 0:
                 message = f"The training process ended: {last_line(run.log_path)}"
                 self._unwritten[run] = partial(self.store.close, run, RunState.FAILED, message, "The log has more.")

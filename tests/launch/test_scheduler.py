@@ -19,6 +19,7 @@ from segcore.launch import scheduler as module
 from segcore.launch.gpus import Gpu
 from segcore.launch.processes import scheduler_lock
 from segcore.launch.scheduler import Scheduler
+from segcore.runqueue import RESTARTS
 from segcore.runs import Run
 from segcore.status import CLAIMED, OTHER_WORKER, RunState, process_identity
 from segcore.store import RunStore
@@ -86,6 +87,11 @@ class Bench:
     def end(self, run: Run, code: int = 0) -> None:
         """Let a run's worker end and be taken note of."""
         (run.path / "end").write_text(str(code))
+        eventually(lambda: self.scheduler.reap() or run not in self.scheduler.workers)
+
+    def kill(self, run: Run) -> None:
+        """Kill a run's worker and let it be taken note of."""
+        self.scheduler.workers[run].process.kill()
         eventually(lambda: self.scheduler.reap() or run not in self.scheduler.workers)
 
     def place(self, run: Run) -> list[str]:
@@ -213,16 +219,6 @@ def test_the_queue_is_worked_on_in_its_order(bench: Bench) -> None:
         bench.end(expected)
 
 
-def test_a_killed_worker_is_interrupted_and_the_next_starts(bench: Bench) -> None:
-    runs = queue(bench.store, 2)
-    bench.look()
-    os.kill(bench.processes[0].pid, signal.SIGKILL)
-    eventually(lambda: bench.scheduler.reap() or not bench.scheduler.workers)
-    bench.look()
-    assert states(runs) == "interrupted running"
-    assert "signal 9" in runs[0].status.message
-
-
 def test_a_worker_that_could_not_speak_is_spoken_for(bench: Bench) -> None:
     (run,) = queue(bench.store, 1)
     bench.look()
@@ -258,6 +254,35 @@ def test_a_run_whose_other_worker_says_nothing_is_told(bench: Bench) -> None:
     assert bench.look()
     assert run.state is RunState.INTERRUPTED
     assert "earlier process" in run.status.message
+
+
+def test_a_killed_run_goes_on_by_itself_but_not_for_ever(bench: Bench) -> None:
+    run, *others = queue(bench.store, 1 + RESTARTS)
+    bench.look()
+    for restarts, other in enumerate(others, start=1):
+        bench.kill(run)
+        bench.look()
+        assert (run.state, run.status.restarts) == (RunState.QUEUED, restarts)
+        assert "signal 9" in run.status.message
+        assert other.state is RunState.RUNNING  # those that waited before it have their turn first
+        bench.store.move(run, 0)
+        bench.end(other)
+        bench.look()
+        assert run.state is RunState.RUNNING
+    bench.kill(run)
+    bench.look()
+    assert run.state is RunState.INTERRUPTED
+    bench.store.requeue(run)
+    assert run.status.restarts == 0
+
+
+def test_a_run_killed_while_it_was_being_stopped_does_not_go_on(bench: Bench) -> None:
+    (run,) = queue(bench.store, 1)
+    bench.look()
+    bench.store.stop(run)
+    bench.kill(run)
+    bench.look()
+    assert run.state is RunState.INTERRUPTED
 
 
 @pytest.mark.parametrize("when", ["queued", "claimed", "running"])
