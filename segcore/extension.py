@@ -1,6 +1,7 @@
 """Training finished runs longer, so that it can be seen in each run that this is what happened.
 
-The order of writing is such that a kill in between leaves, at worst, a run that waits and has nothing left to do.
+The configuration is written last: where a kill comes before it, the run waits and has nothing left to do, or is the
+finished one that it was. What was announced and did not take place is passed over by `Run.extensions`.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from segcore.config import Recipe
 from segcore.errors import ConfigError, WorkspaceError
 from segcore.runs import Run, Study
 from segcore.status import RunState, Status
+
+_RESTORED = ("ended", "device", "steps", "predicted", "predicted_after_epoch")
+"""What a run's status says again once an extension that has not begun is withdrawn."""
 
 
 def check(runs: Sequence[Run], epochs: int) -> list[tuple[Run, Status]]:
@@ -42,9 +45,15 @@ def check(runs: Sequence[Run], epochs: int) -> list[tuple[Run, Status]]:
 
 def extend(run: Run, status: Status, epochs: int, queued: float) -> None:
     """Queue a finished run for `epochs` epochs in all; say so in its provenance and configuration."""
-    config, provenance = run.config, run.provenance()
-    before = config.recipe.epochs
+    config = run.config
+    before, factor = config.recipe.epochs, epochs / config.recipe.epochs
+    entry = {"from": before, "to": epochs, "time": time.time(), "note": note(config.recipe, epochs)}
+    was = {name: getattr(status, name) for name in _RESTORED}
+    extended = [*run.extensions(), {**entry, "before": was}]
     run.clear_request()
+    run.write_provenance({**run.provenance(), "extended": extended})
+    # Starting and measuring at the end take as long as before.
+    fixed = max(0.0, status.seconds - sum(record.seconds for record in run.epochs()))
     run.write_status(
         replace(
             status,
@@ -52,14 +61,14 @@ def extend(run: Run, status: Status, epochs: int, queued: float) -> None:
             queued=queued,
             ended=None,
             device=None,
-            predicted=_scaled(status.predicted, epochs / before),
-            predicted_after_epoch=_scaled(status.predicted_after_epoch, epochs / before),
+            steps=status.steps * epochs // before,
+            predicted=_scaled(status.predicted, factor, fixed),
+            predicted_after_epoch=_scaled(status.predicted_after_epoch, factor, fixed),
             message="",
             hint="",
+            restarts=0,
         )
     )
-    entry = {"from": before, "to": epochs, "time": time.time(), "note": note(config.recipe, epochs)}
-    run.write_provenance({**provenance, "extended": [*_entries(provenance, before), {**entry, "ended": status.ended}]})
     run.write_config(config.model_copy(update={"recipe": _longer(config.recipe, epochs)}))
 
 
@@ -69,29 +78,20 @@ def withdraw(run: Run, status: Status) -> bool:
     Returns whether it was such a run. Called under the queue lock.
     """
     provenance = run.provenance()
-    entries = provenance.get("extended") or []
-    # The worker counts to the new end as soon as it begins.
-    if not entries or (status.epoch, status.step) != (entries[-1]["from"], status.steps):
+    # Also an extension that a kill broke off: it is announced here, whatever the configuration says.
+    *earlier, entry = provenance.get("extended") or [{}]
+    was = entry.get("before")
+    if was is None or (status.epoch, status.step) != (entry["from"], was["steps"]):
         return False
-    *earlier, entry = entries
     config = run.config
     extended, before = config.recipe, _longer(config.recipe, entry["from"])
     study = Study(run.path.parent)
     if study.recipe == extended:
         study.write_recipe(before)  # not all of its runs train longer now
     run.write_config(config.model_copy(update={"recipe": before}))
+    run.write_status(replace(status, state=RunState.FINISHED, message="", hint="", **was))
     provenance.pop("extended")
     run.write_provenance({**provenance, "extended": earlier} if earlier else provenance)
-    share = entry["from"] / entry["to"]
-    run.write_status(
-        replace(
-            status,
-            state=RunState.FINISHED,
-            ended=entry.get("ended"),
-            predicted=_scaled(status.predicted, share),
-            predicted_after_epoch=_scaled(status.predicted_after_epoch, share),
-        )
-    )
     return True
 
 
@@ -123,10 +123,6 @@ def _longer(recipe: Recipe, epochs: int) -> Recipe:
     return Recipe.from_json({**recipe.to_json(), "epochs": epochs})
 
 
-def _entries(provenance: dict[str, Any], epochs: int) -> list[dict[str, Any]]:
-    """Return what is written of earlier extensions, without one that a kill kept from taking place."""
-    return [entry for entry in provenance.get("extended") or [] if entry["to"] <= epochs]
-
-
-def _scaled(seconds: float | None, factor: float) -> float | None:
-    return None if seconds is None else seconds * factor
+def _scaled(seconds: float | None, factor: float, fixed: float) -> float | None:
+    """Return the seconds of a run `factor` times as long, `fixed` of which do not grow."""
+    return None if seconds is None else seconds + max(0.0, seconds - fixed) * (factor - 1)

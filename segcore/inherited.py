@@ -17,7 +17,7 @@ if sys.platform != "win32":
     import fcntl
 
 PATIENCE_SECONDS = 2.0
-"""Those who only ask hold the lock for an instant."""
+"""Those who only ask hold the lock for an instant, and share it among themselves."""
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def inheritable(path: Path) -> Iterator[tuple[int, ...]]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not _locked(descriptor):
+        while not _locked(descriptor, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 raise BlockingIOError(f"{path} is held by a process that was started before")
             time.sleep(0.01)
@@ -53,14 +53,14 @@ def is_held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        return not _locked(descriptor)
+        return not _locked(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
 
 
-def _locked(descriptor: int) -> bool:
+def _locked(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -31,6 +31,9 @@ from segcore.inherited import is_held
 from segcore.records import EpochRecord, StepRecord
 from segcore.status import CLAIMED, RunState, Status, is_alive
 
+SHARED_FILES = ("status.json", "request.json")
+"""Files of a run that others than its worker write, too, holding the queue's lock."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -212,6 +215,16 @@ class Run:
     def write_provenance(self, value: dict[str, Any]) -> None:
         write_json(self.path / "provenance.json", value)
 
+    def extensions(self) -> list[dict[str, Any]]:
+        """What provenance says of each time the run was made longer, without one that a kill kept from taking place.
+
+        Raises:
+            WorkspaceError: provenance or config cannot be read.
+        """
+        found, epochs = self.provenance().get("extended"), self.config.recipe.epochs
+        entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+        return [entry for entry in entries if isinstance(entry.get("to"), int) and entry["to"] <= epochs]
+
     def cost(self) -> dict[str, Any]:
         """Parameters, MACs and measured latency of the network; empty until measured."""
         return read_json(self.path / "cost.json") or {}
@@ -298,6 +311,8 @@ class Study:
     def create(self, shared: dict[str, Any], split: Split) -> None:
         """Write the directory of a new study; study.json last, as it makes the study visible."""
         self.path.mkdir(parents=True, exist_ok=True)
+        for leftover in self.path.glob(".*.tmp"):  # of a launch that was killed
+            leftover.unlink(missing_ok=True)
         write_json(self.path / "split.json", split.to_json())
         write_json(self.path / "study.json", shared)
 
@@ -359,7 +374,13 @@ class Study:
         write_json(self.path / "execution.json", value)
 
     def execution_lock(self) -> FileLock:
-        """Held by the worker that measures, so that the study's runs get one answer."""
+        """Held by the worker that measures, so that the study's runs get one answer.
+
+        Raises:
+            NotFoundError: the study is gone; taking the lock would make its directory anew.
+        """
+        if not self.exists():
+            raise NotFoundError(f"There is no study {self.name!r} (any more).")
         return FileLock(self.path / ".execution.lock")
 
     def runs(self) -> list[Run]:

@@ -38,7 +38,7 @@ class RunState(StrEnum):
     FAILED = "failed"
     """It met an error."""
     INTERRUPTED = "interrupted"
-    """Its process died without a word."""
+    """Its process died, or the system ended it."""
 
     @property
     def active(self) -> bool:

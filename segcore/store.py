@@ -102,7 +102,7 @@ class RunStore(RunQueue):
             predicted: seconds that each run is expected to take, by its name.
 
         Raises:
-            ConfigError: a study of that name differs in what its runs must share.
+            ConfigError: a study of that name differs in what its runs must share, or has lost the file that says so.
             WorkspaceError: the workspace cannot be written.
         """
         self.workspace.ensure_writable()
@@ -119,8 +119,15 @@ class RunStore(RunQueue):
         with queue_lock(self.workspace), ExitStack() as undo:
             if study.exists():
                 _check_same(study, shared)
+            elif study.runs():
+                raise ConfigError(
+                    f"{study.path} holds runs, but its study.json is gone. Restore that file from a copy, move the "
+                    "folder away, or choose another study name.",
+                    field="name",
+                )
             else:
-                undo.callback(shutil.rmtree, study.path, ignore_errors=True)
+                if not study.path.exists():
+                    undo.callback(shutil.rmtree, study.path, ignore_errors=True)
                 study.create({**shared, "created": time.time()}, split)
             place = self.next_place()
             # Seeds in the outer loop: every backbone has its first result before any has its second.
@@ -174,8 +181,9 @@ class RunStore(RunQueue):
         with queue_lock(self.workspace):
             rows = [row for row in self.statuses(chosen) if row[1].state in (RunState.FAILED, RunState.INTERRUPTED)]
             rows.sort(key=lambda row: row[1].queued)  # in the order in which they were once asked for
-            for run, status in rows:
-                self._requeue(run, status)
+            place = self.next_place()
+            for number, (run, status) in enumerate(rows):
+                self._requeue(run, status, place + 1e-3 * number)
         return [run for run, _ in rows]
 
     def extend(self, runs: Sequence[Run], epochs: int) -> None:
@@ -188,8 +196,9 @@ class RunStore(RunQueue):
             ConfigError: one of them is not finished, or has as many epochs already (field "epochs"); none is changed.
         """
         with queue_lock(self.workspace):
-            for run, status in extension.check(runs, epochs):
-                extension.extend(run, status, epochs, self.next_place())
+            place = self.next_place()
+            for number, (run, status) in enumerate(extension.check(runs, epochs)):
+                extension.extend(run, status, epochs, place + 1e-3 * number)
             for study in {run.path.parent for run in runs}:
                 extension.follow(Study(study))
 

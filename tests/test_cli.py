@@ -20,6 +20,7 @@ from segcore.__main__ import main
 from segcore.cli import output, studies
 from segcore.config import DatasetConfig, Recipe, StudyConfig
 from segcore.errors import LaunchError
+from segcore.launch.gpus import Gpu
 from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.status import RunState
@@ -405,7 +406,10 @@ def test_queue_from_show_to_move(store: RunStore, json_of: Call, error_of: Call,
 
 
 def test_queue_says_for_people_how_it_stands(
-    store: RunStore, started: list[Workspace], capsys: pytest.CaptureFixture[str]
+    store: RunStore,
+    started: list[Workspace],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert main(["queue", "show"]) == 0
     printed = capsys.readouterr()
@@ -419,6 +423,12 @@ def test_queue_says_for_people_how_it_stands(
     assert "Nothing works on the queue" in printed.err
     assert main(["queue", "slots", "2"]) == 0
     assert "each with 2 processor cores" in capsys.readouterr().out
+    assert main(["queue", "slots", "1"]) == 0
+    assert "with the whole processor" in capsys.readouterr().out
+    with monkeypatch.context() as patch:
+        patch.setattr("segcore.launch.gpus.gpus", lambda: [Gpu(0, "A", 8000, 8000), Gpu(1, "B", 8000, 8000)])
+        assert main(["queue", "resume"]) == 0
+        assert "One run trains on each of 2 GPUs." in capsys.readouterr().out
     assert main(["queue", "pause"]) == 0
     assert "is paused" in capsys.readouterr().out
     assert main(["queue", "show"]) == 0
@@ -479,6 +489,17 @@ def test_stopping_says_what_became_of_the_run(store: RunStore, capsys: pytest.Ca
     for state, text in said.items():
         assert main(["run", "stop", str(runs[state].path)]) == 0
         assert text in capsys.readouterr().out
+
+
+def test_stopping_a_run_that_heeds_nothing_says_that_it_was_ended(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = factories.make_run(store, state=RunState.RUNNING)
+    run.request_stop()
+    monkeypatch.setattr("segcore.runqueue.HUNG_SECONDS", -1.0)
+    monkeypatch.setattr("segcore.runqueue.end_process", lambda _status: True)
+    assert main(["run", "stop", str(run.path)]) == 0
+    assert "gave no sign of life and was ended" in capsys.readouterr().out
 
 
 def test_listings_say_where_and_how_long(store: RunStore, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from segcore import status as status_module
 from segcore.config import Recipe, StudyConfig
 from segcore.errors import ConfigError, ExistsError, NotFoundError, WorkspaceError
 from segcore.files import read_json, write_json
+from segcore.inherited import inheritable, is_held
 from segcore.runqueue import HUNG_SECONDS, QueueSettings
 from segcore.runs import Run
 from segcore.status import RunState, is_alive, process_identity
@@ -215,6 +217,26 @@ def test_a_launch_that_fails_midway_leaves_no_run(store: RunStore, monkeypatch: 
     assert len(create(store, encoders=("resnet18",), seeds=(1, 2, 3))) == 3
 
 
+def test_a_study_that_lost_its_file_is_not_written_over(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(store, encoders=("resnet18",), seeds=(0,))
+    folder = store.study("s").path
+    (folder / "study.json").rename(folder / "elsewhere.json")
+    split = (folder / "split.json").read_bytes()
+    with pytest.raises(ConfigError, match=r"study\.json is gone") as caught:
+        create(store, encoders=("resnet18",), seeds=(1,))
+    assert caught.value.field == "name"
+    assert (folder / "split.json").read_bytes() == split
+    (folder / "elsewhere.json").rename(folder / "study.json")
+    assert [run.name for run in store.runs()] == ["resnet18-scratch-seed0"]
+
+    (store.workspace.studies / "t").mkdir()
+    (store.workspace.studies / "t" / "notes.txt").write_text("mine")
+    monkeypatch.setattr(Run, "create", lambda *_: (_ for _ in ()).throw(WorkspaceError("The disk is full")))
+    with pytest.raises(WorkspaceError, match="full"):
+        create(store, name="t")
+    assert (store.workspace.studies / "t" / "notes.txt").exists()
+
+
 def test_damaged_run_files_are_named(store: RunStore) -> None:
     run = make_run(store)
     (run.path / "evaluation.npz").write_bytes(b"PK torn")
@@ -391,6 +413,27 @@ def test_a_worker_that_heeds_nothing_is_ended_when_asked_again(
     assert not run.stop_requested()
 
 
+def test_a_claimed_run_still_names_the_scheduler_which_is_not_ended(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = create(store, encoders=("resnet18",), seeds=(0,))
+    store.claim_next()  # by this process
+    store.stop(run)
+    monkeypatch.setattr("segcore.runqueue.HUNG_SECONDS", -1.0)
+    monkeypatch.setattr("segcore.runqueue.end_process", lambda _status: pytest.fail("this process would be killed"))
+    store.stop(run)
+    assert run.state is RunState.RUNNING
+
+
+def test_asking_whether_a_lock_is_held_does_not_hold_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with inheritable(path):
+        assert is_held(path)
+    with open(path) as other:
+        fcntl.flock(other, fcntl.LOCK_SH)  # as somebody does who asks just now
+        assert not is_held(path)
+
+
 def test_silence_of_a_running_run_is_noticed(store: RunStore) -> None:
     run = make_run(store, state=RunState.RUNNING)
     assert run.status.silence is None
@@ -444,12 +487,27 @@ def test_a_finished_run_is_extended(store: RunStore) -> None:
     assert run.state is RunState.QUEUED
     assert run.config.recipe.epochs == 8
     assert (run.status.epoch, run.status.ended) == (5, None)
+    assert (run.status.step, run.status.steps) == (10, 16)
     assert (run.status.predicted, run.status.predicted_after_epoch) == (16.0, 32.0)
     assert not run.stop_requested()
     (entry,) = run.provenance()["extended"]
     assert (entry["from"], entry["to"]) == (5, 8)
     assert "rose again" in entry["note"]
     assert run.provenance()["weights"]["kind"] == "local"  # all else that was known stays
+
+
+def test_what_does_not_grow_with_the_epochs_is_expected_once(store: RunStore) -> None:
+    run = finished(store)
+    run.write_status(replace(run.status, seconds=14.0, predicted=14.0))  # 10 s in five epochs, 4 s beside them
+    store.extend([run], 10)
+    assert run.status.predicted == pytest.approx(24.0)
+
+
+def test_several_runs_wait_in_the_order_given(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    runs = [finished(store, seed) for seed in (0, 1, 2)]
+    store.extend(runs[::-1], 8)
+    assert store.waiting() == runs[::-1]
 
 
 def test_the_study_follows_when_all_its_runs_are_extended(store: RunStore) -> None:
@@ -488,10 +546,13 @@ def test_extending_is_all_or_nothing(store: RunStore) -> None:
 
 def test_cancelling_an_extension_leaves_the_run_as_it_was(store: RunStore) -> None:
     runs = [finished(store, seed) for seed in (0, 1)]
+    for run in runs:
+        run.write_status(replace(run.status, device="cuda:1"))
     before = [(run.status, run.config, run.provenance()) for run in runs]
     store.extend(runs, 8)
     assert store.study("study").recipe.epochs == 8
     for run in runs:
+        run.write_status(replace(run.status, message="Its process could not be started; it is tried again."))
         store.stop(run)
         assert store.study("study").recipe.epochs == 5
     assert [(replace(run.status, queued=s.queued), run.config, run.provenance()) for run, (s, _, _) in
@@ -538,11 +599,10 @@ def test_an_extension_that_breaks_off_leaves_a_run_that_can_go_on(
     with pytest.raises(WorkspaceError):
         store.extend([run], 8)
     monkeypatch.undo()
-    assert run.config.recipe.epochs == 5
-    if run.state is RunState.QUEUED:
-        store.stop(run)
-    assert run.state is RunState.FINISHED or run.status.epoch == run.config.recipe.epochs
-    if run.state.resumable:
-        run.write_status(replace(run.status, state=RunState.FINISHED))  # it has nothing to do, and ends
+    assert run.state is (RunState.QUEUED if failing == 3 else RunState.FINISHED)
+    assert run.extensions() == []
+    store.stop(run)
+    assert (run.state, run.status.steps, run.config.recipe.epochs) == (RunState.FINISHED, 10, 5)
     store.extend([run], 8)
-    assert [entry["to"] for entry in run.provenance()["extended"]] == [8]
+    assert [entry["to"] for entry in run.extensions()] == [8]
+    assert len(run.provenance()["extended"]) == 1

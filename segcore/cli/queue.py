@@ -47,7 +47,7 @@ def show(as_json: Json = False) -> None:
         print_table((">place", "study", "run", "state", ">epoch", ">expected", ">left"), rows)
     else:
         say("Nothing trains and nothing waits.")
-    say(f"One run trains on each of {plural(len(found), 'GPU')}." if found else _slots_text(settings))
+    say(_slots_text(settings, len(found)))
     if settings.paused:
         say("The queue is paused; 'python -m segcore queue resume' lets it go on.")
     elif waiting and not scheduler_alive(store.workspace, patience=0.3):
@@ -113,6 +113,7 @@ def move(
 
 def _set(store: RunStore, as_json: bool, *, paused: bool | None = None, slots: int | None = None) -> None:
     """Change a setting, see that somebody works on what waits, and say how the queue is set now."""
+    from segcore.launch.gpus import gpus
     from segcore.launch.local import ensure_scheduler
 
     store.workspace.ensure_writable()
@@ -124,14 +125,16 @@ def _set(store: RunStore, as_json: bool, *, paused: bool | None = None, slots: i
         emit_json(_described(settings))
         return
     print("The queue is paused." if settings.paused else f"The queue goes on; {plural(len(waiting), 'run')} waiting.")
-    print(_slots_text(settings))
+    print(_slots_text(settings, len(gpus())))
 
 
-def _slots_text(settings: QueueSettings) -> str:
+def _slots_text(settings: QueueSettings, gpus: int) -> str:
     from segcore.runqueue import cores
 
+    if gpus:
+        return f"One run trains on each of {plural(gpus, 'GPU')}."
     if settings.slots == 1:
-        return f"One run trains at a time, with all {plural(cores(), 'processor core')}."
+        return "One run trains at a time, with the whole processor."
     share = plural(max(1, cores() // settings.slots), "processor core")
     return f"Up to {settings.slots} runs train at once, each with {share}."
 

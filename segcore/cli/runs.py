@@ -114,7 +114,11 @@ def resume(name: RunName, as_json: Json = False) -> None:
 
 @app.command("stop")
 def stop(name: RunName, as_json: Json = False) -> None:
-    """Stop a run that waits or trains; it can be resumed."""
+    """Stop a run that waits or trains; it can be resumed.
+
+    A run that trains saves its state first. If it gives no sign of life, asking again after a minute ends it.
+    """
+    from segcore.runqueue import HUNG_MESSAGE
     from segcore.store import RunStore
 
     store = RunStore()
@@ -123,6 +127,8 @@ def stop(name: RunName, as_json: Json = False) -> None:
     store.stop(run)
     if before is RunState.QUEUED:
         said = f"does not wait any more; it is {run.state}."
+    elif before is RunState.RUNNING and run.status.message == HUNG_MESSAGE:
+        said = "gave no sign of life and was ended; what it saved last is kept."
     elif before is RunState.RUNNING:
         said = "is being stopped; it saves its state first."
     else:

@@ -12,6 +12,7 @@ bytes that changed on the disk.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zlib
 from contextlib import closing
@@ -33,6 +34,8 @@ from segcore.progress import Progress, silent
 
 _FORMAT = 3
 """To be raised when the same source and size would give other bytes."""
+_CHUNK = 2**20
+"""Bytes read at once when checksums are compared."""
 
 
 class Prepared:
@@ -91,12 +94,21 @@ class Prepared:
             ) from error
 
     def verify(self, progress: Progress = silent) -> bool:
-        """Whether every image and label map still is what was written; reads them all, some GB a second."""
-        with closing(ordered_map(self._is_sound, range(len(self)), progress)) as sound:
-            return all(sound)
+        """Whether every image and label map still is what was written; reads them all, some GB a second.
 
-    def _is_sound(self, index: int) -> bool:
-        return _checksum(self.image(index), self.label_map(index)) == self._checksums[index]
+        Not through the map, whose pages would count as this process's memory from then on.
+        """
+        with open(self.path / "images.bin", "rb") as images, open(self.path / "labels.bin", "rb") as labels:
+            is_sound = partial(self._is_sound, images.fileno(), labels.fileno())
+            with closing(ordered_map(is_sound, range(len(self)), progress)) as sound:
+                return all(sound)
+
+    def _is_sound(self, images: int, labels: int, index: int) -> bool:
+        start, end = self._starts[index], self._starts[index + 1]
+        try:
+            return _checksum_of(labels, start, end, _checksum_of(images, 3 * start, 3 * end)) == self._checksums[index]
+        except OSError:  # what cannot be read has to be built anew, too
+            return False
 
 
 def prepared_size(recipe: Recipe) -> int | None:
@@ -104,7 +116,9 @@ def prepared_size(recipe: Recipe) -> int | None:
     return recipe.image_size if recipe.geometry == "resize" else None
 
 
-def prepare(dataset: Dataset, image_size: int | None, progress: Progress = silent) -> Prepared:
+def prepare(
+    dataset: Dataset, image_size: int | None, progress: Progress = silent, *, checking: Progress | None = None
+) -> Prepared:
     """Return a dataset decoded and resized to `image_size` x `image_size`, building that on first use.
 
     Images are resized by area (their aspect ratio is not kept), labels by taking the pixel at the centre, so
@@ -112,6 +126,12 @@ def prepare(dataset: Dataset, image_size: int | None, progress: Progress = silen
     checked again first. What is there already is read once and compared with its checksums; if it was damaged
     it is built anew (`Prepared.mended` then says so). Of several processes asking at once one builds and the
     others wait; a build that ends early, also by an exception from `progress`, leaves nothing behind.
+
+    Args:
+        dataset: the dataset.
+        image_size: side in pixels, or None.
+        progress: counts images being built.
+        checking: counts images being compared with their checksums, in place of `progress`.
 
     Raises:
         DatasetError: the source cannot be used (any more).
@@ -124,11 +144,11 @@ def prepare(dataset: Dataset, image_size: int | None, progress: Progress = silen
     # Read once: another process may check the dataset again while this one builds.
     fingerprint, groups = dataset.fingerprint, dataset.groups
     target = dataset.prepared_directory / f"{fingerprint}-{image_size or 'native'}"
-    found = _find(target, groups, progress)
+    found = _find(target, groups, checking or progress)
     if found is not None:
         return found
     with exclusive(dataset.lock_path, progress):
-        found = _find(target, groups, progress)  # another process may have built it meanwhile
+        found = _find(target, groups, checking or progress)  # another process may have built it meanwhile
         if found is not None:
             return found
         damaged = target.exists() and _format(target) in (_FORMAT, None)
@@ -214,6 +234,14 @@ def _decode(dataset: Dataset, size: int | None, name: str) -> tuple[np.ndarray, 
 
 def _checksum(image: np.ndarray, labels: np.ndarray) -> int:
     return zlib.crc32(labels.data, zlib.crc32(image.data))
+
+
+def _checksum_of(file: int, start: int, end: int, before: int = 0) -> int:
+    """Return the checksum of the bytes start .. end - 1 of a file, going on from that of those before them."""
+    while start < end and (chunk := os.pread(file, min(_CHUNK, end - start), start)):
+        before = zlib.crc32(chunk, before)
+        start += len(chunk)
+    return before
 
 
 def _index_checksum(index: dict[str, Any]) -> int:

@@ -23,6 +23,7 @@ from segcore.config import Recipe, StudyConfig
 from segcore.data.splits import Split
 from segcore.errors import NotFoundError
 from segcore.launch.past import Accuracy, Measured, Sizes, history, image_sizes, measure_runs, passes
+from segcore.launch.places import THREADS
 from segcore.models.catalog import find
 from segcore.models.footprint import COUNTED_CLASSES
 from segcore.runqueue import cores
@@ -54,6 +55,8 @@ class Estimate:
     """From runs on this machine; otherwise a rough guess."""
     accuracy: Accuracy | None = None
     """Of earlier estimates."""
+    before: int = 0
+    """Runs that train or wait already."""
 
     @property
     def seconds(self) -> float:
@@ -65,7 +68,15 @@ class Estimate:
         """What it rests on and how good such estimates were, in plain words."""
         how = "one run after another" if self.at_once == 1 else f"{self.at_once} runs at once"
         why = "from the speed of earlier runs here" if self.measured else "a rough guess until a first run is done here"
-        return f"On this machine, {how}; {why}. {_told(self.accuracy)}".strip()
+        when = f", {self.once_started}" if self.before else ""
+        return f"On this machine, {how}{when}; {why}. {_told(self.accuracy)}".strip()
+
+    @property
+    def once_started(self) -> str:
+        """From when on the time counts, in words; empty where the runs start at once."""
+        if not self.before:
+            return ""
+        return f"once they start: {plural(self.before, 'run')} {'is' if self.before == 1 else 'are'} before them"
 
 
 def _told(accuracy: Accuracy | None) -> str:
@@ -125,7 +136,8 @@ def estimate(
     runs = {(encoder, seed): seconds[encoder] + startup for seed in config.seeds for encoder in config.encoders}
     if "auto" in (recipe.precision, recipe.memory_format) and not _has_chosen(store, config.name):
         runs[next(iter(runs))] += CHOOSING_SECONDS
-    return Estimate(runs, at_once, measured=bool(measured), accuracy=history(store))
+    before = len(store.active())
+    return Estimate(runs, at_once, measured=bool(measured), accuracy=history(store), before=before)
 
 
 def network_macs(config: StudyConfig, encoder: str, classes: int, measured: Iterable[Measured]) -> float | None:
@@ -163,11 +175,13 @@ def _rate(measured: Sequence[Measured], encoder: str, decoder: str, recipe: Reci
 
 def worker_threads(slots: int) -> int:
     """Return how many threads a worker on the processor will have, of `slots` at once."""
+    asked = os.environ.get(THREADS, "")
+    given = int(asked) if asked.isdecimal() and int(asked) else None
     if slots > 1:
-        return max(1, cores() // slots)
-    asked = os.environ.get("OMP_NUM_THREADS", "")
+        share = max(1, cores() // slots)
+        return min(share, given or share)
     # Without being told, torch takes the physical cores.
-    return int(asked) if asked.isdecimal() and int(asked) else min(cores(), psutil.cpu_count(logical=False) or cores())
+    return given or min(cores(), psutil.cpu_count(logical=False) or cores())
 
 
 def wall_time(seconds: Iterable[float], at_once: int) -> float:

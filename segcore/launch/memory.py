@@ -50,6 +50,8 @@ class Fit:
     at_once: int
     """Runs that share the room."""
     room: Room
+    smallest: Room | None = None
+    """The smallest GPU, where there is a roomier one; a run may come to it just as well."""
 
     @property
     def largest(self) -> str | None:
@@ -97,6 +99,8 @@ def fit(config: StudyConfig, classes: int, store: RunStore, gpus: Sequence[Gpu] 
         ModelError: when probing, of a network that cannot be built.
     """
     room = _gpu_room(gpus, store) if gpus else machine_room(store)
+    least = min(gpus, key=lambda gpu: gpu.total_mb, default=None)
+    smallest = _room_of(least, least.free_mb) if least is not None else None
     at_once = 1 if gpus else store.queue_settings().slots
     recipe = config.recipe
     # Which precision is fastest is measured by the first run. On a GPU one of 16 bits will do wherever 32 do not
@@ -111,7 +115,8 @@ def fit(config: StudyConfig, classes: int, store: RunStore, gpus: Sequence[Gpu] 
             found = footprint(encoder, config.decoder, classes, recipe.image_size)
         if found is not None:
             needs[encoder] = need(found, classes, recipe.image_size, half=half, gpu=bool(gpus))
-    return Fit(needs, recipe.batch_size, len(config.seeds), at_once, room)
+    unequal = smallest is not None and smallest.total < room.total
+    return Fit(needs, recipe.batch_size, len(config.seeds), at_once, room, smallest if unequal else None)
 
 
 def check(fitting: Fit, image_size: int) -> None:
@@ -164,8 +169,11 @@ def _gpu_room(gpus: Sequence[Gpu], store: RunStore) -> Room:
     """Return the roomiest GPU; each takes one run."""
     best = max(gpus, key=lambda gpu: gpu.total_mb)
     ours = any(status.device == best.device for _, status in _training(store))
-    free = best.total_mb if ours else best.free_mb
-    return Room(f"GPU {best.index} ({best.name})", best.total_mb * 2**20, free * 2**20)
+    return _room_of(best, best.total_mb if ours else best.free_mb)
+
+
+def _room_of(gpu: Gpu, free_mb: int) -> Room:
+    return Room(f"GPU {gpu.index} ({gpu.name})", gpu.total_mb * 2**20, free_mb * 2**20)
 
 
 def _training(store: RunStore) -> list[tuple[Run, Status]]:

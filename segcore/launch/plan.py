@@ -9,7 +9,7 @@ from pathlib import Path
 from segcore.config import StudyConfig, run_name
 from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
-from segcore.errors import SegcoreError, UnknownBackboneError, nearest
+from segcore.errors import LaunchError, SegcoreError, UnknownBackboneError, nearest
 from segcore.launch import memory
 from segcore.launch.estimate import estimate
 from segcore.launch.gpus import gpus
@@ -19,6 +19,7 @@ from segcore.models.weights import default_directories, locate_all
 from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.store import RunStore
+from segcore.text import plural
 from segcore.workspace import Workspace
 
 PROBED_DECODER = "unet"
@@ -33,6 +34,7 @@ def launch_study(config: StudyConfig, workspace: Workspace | None = None, progre
 
     Raises:
         SegcoreError: with `field` naming the field of `config` that caused it; nothing was queued.
+        LaunchError: the runs are queued, but what starts them does not come up.
     """
     workspace = workspace or Workspace()
     with _blamed_on("name"):
@@ -56,7 +58,13 @@ def launch_study(config: StudyConfig, workspace: Workspace | None = None, progre
     memory.check(memory.fit(config, classes, store, there, probe=True), config.recipe.image_size)
     expected = expect(config, classes, split, store, len(there))
     runs = store.create_study(config, dataset.config, dataset.fingerprint, split, files, expected)
-    ensure_scheduler(workspace)
+    try:
+        ensure_scheduler(workspace)
+    except LaunchError as error:
+        raise LaunchError(
+            f"{error} {plural(len(runs), 'run')} of study {config.name!r} wait in the queue all the same: to have them "
+            "started, press Go on in the sidebar, or run 'python -m segcore queue resume'."
+        ) from error
     return runs
 
 

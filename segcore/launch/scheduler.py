@@ -153,8 +153,8 @@ class Scheduler:
                 self.start(run, place)
             except LaunchError as error:
                 refused[run] = error
-        for error in refused.values():
-            raise error
+        if refused:
+            raise next(iter(refused.values()))
 
     def _free_place(self) -> Place | None:
         settings = self.store.queue_settings()

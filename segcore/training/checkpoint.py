@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import os
 import pickle
 import re
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +17,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from segcore.errors import WeightsError
+from segcore.errors import WeightsError, WorkspaceError
 from segcore.files import atomic_path
 from segcore.models.build import Segmenter
 from segcore.runs import Run
+from segcore.training.device import out_of_memory
 
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "previous.pt"
 
 # What zipfile and torch raise for damaged files, found by flipping bits of one.
 _DAMAGES = (
-    OSError,
+    OSError,  # but see `_passing`
     EOFError,
     RuntimeError,
     ValueError,
@@ -33,6 +37,8 @@ _DAMAGES = (
     struct.error,
     pickle.UnpicklingError,
     zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
 )
 
 
@@ -64,7 +70,9 @@ def load_weights(model: Segmenter, path: Path) -> None:
         model.load_state_dict(load_file(path))
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing: the run has no weights yet, or its file was removed.") from error
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read now ({error}). Try again once the disk can be read.") from error
+    except SafetensorError as error:
         raise WeightsError(f"{path} is damaged ({error}). Resume the run to write it again.") from error
     except RuntimeError as error:
         raise WeightsError(f"{path} holds the weights of another network: {str(error).splitlines()[0]}") from error
@@ -105,38 +113,60 @@ def _keep_previous(path: Path) -> None:
     linked.replace(previous)
 
 
-def load_state(run: Run, device: torch.device) -> tuple[dict[str, Any] | None, str]:
+def load_state(run: Run, *, mend: bool = False) -> tuple[dict[str, Any] | None, str]:
     """Return the last state that `save_state` kept whole, and what is to be said of damaged ones, else ''.
 
-    The state is None for a run that has not kept any yet.
+    Its tensors are on the CPU. It is None for a run that has not kept any yet.
+
+    Args:
+        run: the run.
+        mend: remove a damaged state that a whole one stands in for: the next to be saved would otherwise put the
+            damaged one in place of the whole one. For the run's worker alone.
 
     Raises:
         WeightsError: all that is there is damaged.
+        WorkspaceError: the disk cannot be read at the moment.
     """
     paths = [path for path in (run.last_directory / CHECKPOINT, run.last_directory / PREVIOUS) if path.exists()]
     complaints = []
     for path in paths:
         try:
-            state = _load(path, device)
+            state = _load(path)
         except _DAMAGES as error:
+            if out_of_memory(error):
+                raise
+            if _passing(error):
+                raise WorkspaceError(
+                    f"{path} cannot be read now ({error}). Resume once the disk can be read."
+                ) from error
             what = str(error).splitlines()[0] if str(error) else type(error).__name__
             complaints.append(f"{path} is damaged ({what}).")
             continue
         if complaints:
             complaints.append("Going on from the state kept before it; what came after is done again.")
+            if mend:
+                paths[0].unlink(missing_ok=True)
         return state, " ".join(complaints)
     if complaints:
         raise WeightsError(" ".join([*complaints, "Delete the run and launch it again."]))
     return None, ""
 
 
-def _load(path: Path, device: torch.device) -> dict[str, Any]:
+def _passing(error: BaseException) -> bool:
+    """Whether the system could not read a file, which says nothing against what it holds.
+
+    Damaged files make zipfile look for places that no file has, and bz2 raise an OSError without a number.
+    """
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+
+
+def _load(path: Path) -> dict[str, Any]:
     # Torch loads flipped bytes as they are; the checksums that its format holds have to be asked for.
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:
         raise zipfile.BadZipFile(f"bad checksum of {damaged}")
-    state = torch.load(path, map_location=device, weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
         raise ValueError(f"it holds {type(state).__name__}")
     return state

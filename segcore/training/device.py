@@ -48,20 +48,55 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
-def restart_peak() -> None:
-    """Forget the highest memory use so far, so that `peak_memory` tells what came after."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    with suppress(OSError):  # Linux alone has it
+class PeakMemory:
+    """The most memory that was needed since this was made: the GPU's, or this process's.
+
+    Of a process it is what stood in memory at its fullest moment (VmHWM), without the pages of files that were
+    mapped since: the images of a dataset come in as they are read, and the system takes them back whenever it needs
+    room. Only Linux tells these apart; elsewhere the pages count, and so does what came before.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._mib = 0.0
+        self._files = _process_memory().get("RssFile", 0.0)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        _forget_fullest()
+
+    def sample(self) -> float:
+        """Return it in MiB; to be asked often, as only what is mapped at that moment can be left out."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        memory = _process_memory()
+        if "VmHWM" in memory and "RssFile" in memory:
+            fullest = memory["VmHWM"] - max(0.0, memory["RssFile"] - self._files)
+            _forget_fullest()
+        else:
+            # ru_maxrss is in KiB on Linux and in bytes on macOS.
+            fullest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+                2**20 if sys.platform == "darwin" else 2**10
+            )
+        self._mib = max(self._mib, fullest)
+        return self._mib
+
+
+def _process_memory() -> dict[str, float]:
+    """Return what Linux says of this process's memory, in MiB by name; elsewhere nothing."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return {}
+    return {
+        name: int(value.split()[0]) / 2**10
+        for name, _, value in (line.partition(":") for line in lines)
+        if value.endswith(" kB")
+    }
+
+
+def _forget_fullest() -> None:
+    with suppress(OSError):  # not every system has it
         Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory(device: torch.device) -> float:
-    """Return the highest memory use since the start or `restart_peak`, in MiB: the GPU's, or this process's."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    # ru_maxrss is in KiB on Linux and in bytes on macOS.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def describe_device(device: torch.device) -> dict[str, object]:

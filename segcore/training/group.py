@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -25,8 +27,15 @@ from segcore.training.device import best_device
 
 T = TypeVar("T")
 
+PATIENCE = timedelta(days=1)
+"""How long the others wait for the leading process, which may be preparing a large dataset meanwhile. Where one of them
+dies the rest learn it at once, from the connection or from what launched them."""
 _REASON = "segcore/reason"
 """Where a process leaves word of why it gives up."""
+
+
+class LeaderEnded(Exception):
+    """The leading process ended before the others had anything to do; it says why."""
 
 
 class Group:
@@ -47,7 +56,7 @@ class Group:
             return cls()
         from accelerate import PartialState  # type: ignore[import-untyped]
 
-        state = PartialState(cpu=not torch.cuda.is_available())
+        state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
         return cls(state.process_index, state.num_processes, state.device)
 
     @property
@@ -97,6 +106,26 @@ class Group:
         box = [value]
         dist.broadcast_object_list(box, src=0, device=self._carrier)
         return box[0]
+
+    def led(self, work: Callable[[], T]) -> T:
+        """Let the leading process do some work and return, in every process, what came of it.
+
+        Raises:
+            LeaderEnded: in the others, where the work raised in the leading process.
+        """
+        if self.alone:
+            return work()
+        value: T | None = None
+        if self.leads:
+            try:
+                value = work()
+            except BaseException as error:
+                self.told((None, f"{type(error).__name__}: {error}"))
+                raise
+        told, reason = self.told((value, ""))
+        if reason:
+            raise LeaderEnded(reason)
+        return told  # type: ignore[return-value]
 
     def gather(self, value: T) -> list[T]:
         """Return what each process passed, by rank."""

@@ -39,7 +39,12 @@ def prepare_data(config: RunConfig, workspace: Workspace, tell: Callable[[str], 
             "compare. Launch a new study on the dataset as it is now."
         )
     size = prepared_size(config.recipe)
-    return prepare(dataset, size, lambda done, total: tell(f"preparing image {done} of {total}"))
+    return prepare(
+        dataset,
+        size,
+        lambda done, total: tell(f"preparing image {done} of {total}"),
+        checking=lambda done, total: tell(f"checking the prepared images, {done} of {total}"),
+    )
 
 
 def divide(prepared: Prepared, split: Split, config: RunConfig, group: Group) -> Loaders:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
-from segcore.errors import WorkspaceError
+from segcore.errors import NotFoundError, WorkspaceError
 from segcore.runs import Run
 from segcore.status import RunState, process_identity
 
@@ -41,7 +42,11 @@ class Journal:
         """Set by SIGTERM."""
         self.stopping = False
         """Whether a request to stop has been seen."""
-        self._identity = _identity(run.path)
+        try:
+            # Held open: the system could otherwise give the directory's number to another by the same name.
+            self._directory = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise NotFoundError(f"{run.path} is no run (any more).") from error
         self._seconds_before = self.status.seconds
         self._began = time.monotonic()
         self._written = -STATUS_SECONDS
@@ -82,7 +87,15 @@ class Journal:
 
     def gone(self) -> bool:
         """Whether the run's directory was removed, or is another by the same name."""
-        return not self.run.exists() or _identity(self.run.path) != self._identity
+        try:
+            found = self.run.path.stat()
+        except OSError:
+            return True
+        return not (os.path.samestat(found, os.fstat(self._directory)) and self.run.exists())
+
+    def close(self) -> None:
+        """Let go of the run's directory."""
+        os.close(self._directory)
 
     def end(self, state: RunState, message: str, hint: str = "") -> None:
         """Write the last word of a run that did not finish; a full disk may have room again in a moment.
@@ -91,24 +104,27 @@ class Journal:
             RunGone: the run was removed.
             WorkspaceError: the disk refused it every time.
         """
-        print(message, hint, flush=True)
         now, seconds = time.time(), self.seconds
         changes = {"heartbeat": now, "ended": now, "seconds": seconds, "phase": "", "eta": None}
         self.status = replace(self.status, state=state, message=message, hint=hint, **changes)  # type: ignore[arg-type]
+        try:
+            self._write_at_last()
+        finally:
+            say(message, hint)
+
+    def _write_at_last(self) -> None:
         for left in reversed(range(LAST_WORD_TRIES)):
             try:
                 self._write()
                 break
             except WorkspaceError as error:
-                print(f"The status could not be written: {error}", file=sys.stderr, flush=True)
+                say(f"The status could not be written: {error}", error=True)
                 if left == 0:
                     raise
                 time.sleep(1)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+def say(*words: str, error: bool = False) -> None:
+    """Print a line into the log, unless its disk is full: that must not keep a worker from its work."""
+    with suppress(OSError):
+        print(*words, file=sys.stderr if error else sys.stdout, flush=True)

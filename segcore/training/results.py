@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import cv2
 import numpy as np
 
 from segcore.data.loaders import Loaders
+from segcore.errors import LaunchError
 from segcore.files import atomic_path
 from segcore.models.build import Segmenter
 from segcore.records import EpochRecord
-from segcore.runs import Evaluation, Run
+from segcore.runqueue import queue_lock
+from segcore.runs import SHARED_FILES, Evaluation, Run
 from segcore.training.checkpoint import save_weights
 from segcore.training.loop import EpochResult
+from segcore.workspace import Workspace
 
 PREVIEWS = 4
 """Validation images whose predictions are kept after each epoch."""
@@ -65,10 +69,22 @@ def describe(record: EpochRecord, epochs: int) -> str:
 
 
 def remove_leftovers(run: Run) -> None:
-    """Delete half-written files of a life that was killed; no other process writes here now."""
+    """Delete half-written files of a life that was killed; only the run's worker may.
+
+    Others may just be writing the files that they share with it, but only while they hold the queue's lock.
+    """
+    shared = tuple(f".{name}." for name in SHARED_FILES)
+    late = []
     for directory in (run.path, run.last_directory, run.previews_directory):
         for file in directory.glob(".*.tmp"):
-            file.unlink(missing_ok=True)
+            if file.name.startswith(shared):
+                late.append(file)
+            else:
+                file.unlink(missing_ok=True)
+    if late:
+        with suppress(LaunchError), queue_lock(Workspace(run.path.parents[2])):  # they do no harm: next time, then
+            for file in late:
+                file.unlink(missing_ok=True)
 
 
 def _write_labels(path: Path, labels: np.ndarray) -> None:

@@ -103,6 +103,23 @@ class TrainingState:
         progress = value.get("progress")
         self.progress = EpochProgress.of(progress, self.model.mean.device) if progress else None
 
+    def shared_anew(self, before: int, now: int) -> str:
+        """Take the place that was reached to where it lies in epochs of `now` steps; they had `before`.
+
+        Another number of processes can share other batches. What the epoch under way has done then cannot be told
+        from what it has left, so that it is done anew.
+
+        Returns:
+            What is to be said of it, else ''.
+        """
+        if now == before:
+            return ""
+        self.step = self.epoch * now
+        if self.progress is None:
+            return f"Its epochs have {now} steps from now on, not {before}."
+        self.progress = None
+        return f"Its epochs have {now} steps from now on, not {before}; epoch {self.epoch + 1} starts anew."
+
     def finite(self) -> bool:
         """Whether all weights, buffers and the epoch's loss are numbers; if not, this state is not worth keeping."""
         values = [tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point()]

@@ -36,7 +36,14 @@ Tell = Callable[[str], None]
 
 
 def settle(
-    study: Study, config: RunConfig, device: torch.device, *, batch_size: int, steps: int, tell: Tell
+    study: Study,
+    config: RunConfig,
+    device: torch.device,
+    *,
+    batch_size: int,
+    steps: int,
+    tell: Tell,
+    check: Callable[[], None],
 ) -> Execution:
     """Return how the study's runs compute; the first run to ask measures it, the others wait for its answer.
 
@@ -47,17 +54,22 @@ def settle(
         batch_size: images of a step on this device.
         steps: of the whole run, by which a compilation would have to pay.
         tell: called between steps.
+        check: called before anything is written; it raises where that must not be.
 
     Raises:
+        NotFoundError: the study was removed.
         WorkspaceError: the study's execution.json is damaged or cannot be written.
     """
     while True:
         if (known := study.execution()) is not None:
             return Execution.from_json(known)
+        check()
         try:
             with study.execution_lock().acquire(timeout=0.5):
                 if study.execution() is None:
-                    study.write_execution(_decide(study, config, device, batch_size, steps, tell).to_json())
+                    decided = _decide(study, config, device, batch_size, steps, tell)
+                    check()
+                    study.write_execution(decided.to_json())
         except Timeout:
             tell("waiting for another run of the study to measure which precision is fastest")
 
@@ -133,9 +145,10 @@ def _measure(
             try:
                 taken = trial.step(mode)
             except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error) or len(trying) == 1:
-                    raise
                 trying.remove(mode)
+                seconds.pop(mode, None)  # also where it ran out only now: it would do so again in the run
+                if not out_of_memory(error) or not (trying or seconds):
+                    raise
                 notes.append(f"There was not enough memory for {mode}.")
                 continue
             seconds[mode] = taken if number < 2 else min(seconds[mode], taken)

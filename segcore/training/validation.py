@@ -49,19 +49,21 @@ class Validation:
         self._judged: dict[int, _Judged] = {}
 
     def over(self, forward: Callable[[Tensor], Tensor], classes: int, device: torch.device) -> Iterator[int]:
-        """Predict this process's validation images, yielding how many are done.
+        """Predict this process's validation images, yielding how many are done, also within a large image.
 
         Args:
             forward: images (B, 3, H, W) uint8 on `device` -> logits (B, classes, H, W); in evaluation mode.
         """
         done = 0
         for images, labels in self.loaders.val():
-            with torch.inference_mode():
-                labels = labels.to(device, non_blocking=True).long()
-                if self.loaders.window is None:
+            # Inference mode is left before each yield, as whoever asks for the next may want gradients.
+            if self.loaders.window is None:
+                with torch.inference_mode():
+                    labels = labels.to(device, non_blocking=True).long()
                     self._judge(forward(images.to(device, non_blocking=True)), labels, done)
-                else:
-                    self._judge_by_windows(forward, images[0], labels, done, classes, device)
+            else:
+                for _ in self._judge_by_windows(forward, images[0], labels, done, classes, device):
+                    yield done
             done += len(images)
             yield done
 
@@ -94,8 +96,11 @@ class Validation:
         done: int,
         classes: int,
         device: torch.device,
-    ) -> None:
-        """Judge one image of any size, band by band, so that its probabilities never stand in memory as a whole."""
+    ) -> Iterator[None]:
+        """Judge one image of any size, band by band, so that its probabilities never stand in memory as a whole.
+
+        Yields after each band.
+        """
         position, window = self.loaders.val_positions[done], self.loaders.window
         assert window is not None
         counts = torch.zeros(classes, classes, dtype=torch.int64, device=device)
@@ -112,12 +117,15 @@ class Validation:
             gather=device,
         )
         for band in bands:
-            truth, probabilities = labels[:, band.top : band.bottom], band.probabilities[None]
-            predicted = top_class(probabilities)
-            counts += confusion(predicted, truth, classes)[0]
-            sums += sums_of_probabilities(probabilities, truth)[0].cpu().double()
-            if position in self.preview:
-                rows.append(predicted[0].to(torch.uint8))
+            with torch.inference_mode():
+                truth = labels[:, band.top : band.bottom].to(device).long()
+                probabilities = band.probabilities[None]
+                predicted = top_class(probabilities)
+                counts += confusion(predicted, truth, classes)[0]
+                sums += sums_of_probabilities(probabilities, truth)[0].cpu().double()
+                if position in self.preview:
+                    rows.append(predicted[0].to(torch.uint8))
+            yield
         preview = self._shown(torch.cat(rows)) if rows else None
         self._judged[position] = _Judged(counts.cpu().numpy(), sums.numpy(), preview)
 

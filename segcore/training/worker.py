@@ -4,8 +4,9 @@ It is the only writer of the run's status, records and weights while it lives. S
 `accelerate launch --multi_gpu --num_processes 2 -m segcore.training.worker RUN_DIR`; the leading one then is the
 writer. (`--multi_gpu` stands for torch's launcher and serves processors as well; `--cpu` would start one process.)
 
-Exit codes: 0 when the run finished, was stopped as asked or was removed meanwhile, 1 when it failed (status.json says
-why), 3 when another worker has it.
+Exit codes: 0 when the run finished, was told to stop or was removed meanwhile, 1 when it failed (status.json says
+why), 3 when another worker has it. Of several processes the leading one's counts; it is 1 where the run was removed, so
+that whatever launched them ends the others.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from filelock import Timeout
@@ -34,11 +35,11 @@ from segcore.records import StepRecord
 from segcore.runs import Run, Study
 from segcore.status import OTHER_WORKER, RunState
 from segcore.training.checkpoint import load_state, save_state
-from segcore.training.device import device_label, peak_memory, restart_peak
-from segcore.training.group import Group
+from segcore.training.device import PeakMemory, device_label, out_of_memory
+from segcore.training.group import Group, LeaderEnded
 from segcore.training.inputs import baseline, divide, make_pace, prepare_data
-from segcore.training.journal import STATUS_SECONDS, Journal, RunGone, StopRequested
-from segcore.training.last_words import words_for_error, words_for_stop
+from segcore.training.journal import STATUS_SECONDS, Journal, RunGone, StopRequested, say
+from segcore.training.last_words import words_for_error, words_for_shutdown, words_for_stop
 from segcore.training.loop import EpochResult, fit
 from segcore.training.optim import allow_tf32
 from segcore.training.pace import Pace
@@ -48,6 +49,8 @@ from segcore.training.results import describe, preview_positions, remove_leftove
 from segcore.training.state import TrainingState
 from segcore.training.trial import settle
 from segcore.workspace import Workspace
+
+T = TypeVar("T")
 
 SAVE_SECONDS = 300.0
 """How much training a kill may cost, about: the state is kept so often within an epoch."""
@@ -65,6 +68,11 @@ class Worker:
         self.journal = Journal(run, leads=group.leads, may_stop=group.alone)
         self.notes: list[str] = []
         """What went wrong and was mended; goes into log and provenance."""
+        self.kept = True
+        """Whether the state was kept where the run was stopped."""
+        self.steps_per_epoch = 0
+        self.peak: PeakMemory
+        """Made when training begins."""
 
     def work(self) -> None:
         """Train from where the run stands to its end.
@@ -72,23 +80,13 @@ class Worker:
         Raises:
             StopRequested: asked to stop; what was learnt up to the last step is kept.
             RunGone: the run was removed meanwhile.
+            LeaderEnded: the leading process did; others than that alone.
             SegcoreError: it cannot go on.
         """
-        self.tell(
-            started=self.journal.status.started or time.time(),
-            ended=None,
-            message="",
-            hint="",
-            device=device_label(self.device),
-            threads=torch.get_num_threads(),
-        )
         if self.device.type == "cuda":
             allow_tf32()
-        if self.group.leads:
-            remove_leftovers(self.run)
         prepared, loaders = self.load_data()
-        saved, complaint = load_state(self.run, self.device)
-        self.note(complaint)
+        saved = self.load_state()
         if saved is not None:
             # Sums of floats depend on how many threads share them: all lives of a run use as many as its first.
             torch.set_num_threads(saved.get("threads", torch.get_num_threads()))
@@ -97,24 +95,44 @@ class Worker:
                 self.note(restore_records(self.run, saved))
         execution = self.settle(loaders)
         state = self.build(execution, saved)
+        del saved  # as large as the state itself
         measured = [record.seconds for record in self.run.epochs()]
         pace = make_pace(prepared, loaders, self.run.split, self.config.recipe, measured)
-        restart_peak()
+        self.peak = PeakMemory(self.device)
         self.train(state, loaders, execution, pace)
         if self.group.leads:
             self.finish(state, execution)
 
+    def led(self, work: Callable[[], T]) -> T:
+        """Return, in every process, what the leading one's work came to. It may be stopped there: the others wait."""
+        self.journal.may_stop = True
+        try:
+            return self.group.led(work)
+        finally:
+            self.journal.may_stop = self.group.alone
+
+    def prepare(self) -> Prepared:
+        """Begin: say so, tidy up, and prepare the dataset."""
+        self.tell(
+            started=self.journal.status.started or time.time(),
+            ended=None,
+            message="",
+            hint="",
+            device=device_label(self.device),
+            threads=torch.get_num_threads(),
+        )
+        remove_leftovers(self.run)
+        prepared = prepare_data(self.config, self.workspace, lambda phase: self.tell(phase=phase))
+        if prepared.mended:
+            self.note("The prepared images were damaged on the disk; they have been built anew from the source.")
+        return prepared
+
     def load_data(self) -> tuple[Prepared, Loaders]:
         """Prepare the dataset and divide it as the study says; of several processes the leading one prepares."""
-        mine = None
-        if self.group.leads:
-            mine = prepare_data(self.config, self.workspace, lambda phase: self.tell(phase=phase))
-            if mine.mended:
-                self.note("The prepared images were damaged on the disk; they have been built anew from the source.")
-        prepared = self.group.told(mine)
-        assert prepared is not None
+        prepared = self.led(self.prepare)
         split = self.run.split
         loaders = divide(prepared, split, self.config, self.group)
+        self.steps_per_epoch = loaders.steps_per_epoch
         self.tell(
             phase="building the network",
             majority_baseline=baseline(prepared, split.val),
@@ -123,22 +141,37 @@ class Worker:
         self.say(f"{len(split.train)} images to train on, {len(split.val)} to validate.")
         return prepared, loaders
 
+    def load_state(self) -> dict[str, Any] | None:
+        """Return the state that the run goes on from, the same in all processes; None at its beginning."""
+        found = []
+        # The leading process first: the others are to see what it has mended.
+        self.led(lambda: found.append(load_state(self.run, mend=True)))
+        saved, complaint = found[0] if found else load_state(self.run)
+        self.note(complaint)
+        places = self.group.gather((saved["epoch"], saved["step"]) if saved is not None else None)
+        if len(set(places)) > 1:
+            raise WorkspaceError(
+                f"The {self.group.world} processes found different states in {self.run.last_directory}: "
+                f"{', '.join('none' if place is None else 'epoch {} step {}'.format(*place) for place in places)}. "
+                "All must see the same directory."
+            )
+        return saved
+
     def settle(self, loaders: Loaders) -> Execution:
         """Return how the study's runs compute, measuring it where no run has done so yet."""
-        execution = None
-        if self.group.leads:
-            execution = settle(
+        execution = self.led(
+            lambda: settle(
                 Study(self.run.path.parent),
                 self.config,
                 self.device,
                 batch_size=max(2, self.config.recipe.batch_size // self.group.world),
                 steps=loaders.steps_per_epoch * self.config.recipe.epochs,
                 tell=lambda phase: self.tell(phase=phase),
+                check=self.journal.check,
             )
-            self.say(f"Computing in {execution.reason}")
-        settled = self.group.told(execution)
-        assert settled is not None
-        return settled
+        )
+        self.say(f"Computing in {execution.reason}")
+        return execution
 
     def build(self, execution: Execution, saved: dict[str, Any] | None) -> TrainingState:
         """Build the network, from the seed where it starts from scratch, and write down what it is.
@@ -161,12 +194,21 @@ class Worker:
         state = TrainingState.start(mode.apply(model), config.recipe, mode, pretrained=config.weights == "pretrained")
         if saved is not None:
             state.load_state_dict(saved)
+            self.note(self.shared_anew(state, saved))
             within = f" and {state.progress.batches} batches" if state.progress else ""
             self.say(f"Going on after {state.epoch} of {config.recipe.epochs} epochs{within}.")
         if self.group.leads:
             self.note(remark)
             self.write_provenance(model, execution, resumed=saved is not None)
         return state
+
+    def shared_anew(self, state: TrainingState, saved: dict[str, Any]) -> str:
+        """Go on from what another number of processes has kept; return what is to be said of it, else ''."""
+        before, now = saved.get("world", self.group.world), self.group.world
+        moved = state.shared_anew(saved.get("steps_per_epoch", self.steps_per_epoch), self.steps_per_epoch)
+        if before == now:
+            return moved
+        return f"Processes that train it: {now} from now on, {before} before. {moved}".strip()
 
     def write_provenance(self, model: Segmenter, execution: Execution, *, resumed: bool) -> None:
         """Write down what this life of the run is made of; the start stays as it was, each further life is added."""
@@ -175,6 +217,7 @@ class Worker:
         first = self.run.provenance()
         if resumed and first:
             made_of = {**first, "resumed": [*first.get("resumed", []), {**made_of, "weights": "checkpoint"}]}
+        self.journal.check()
         self.run.write_provenance({**({} if resumed else _kept(first)), **made_of})
         self.run.write_cost({**self.run.cost(), **network_cost(self.config)})
 
@@ -189,6 +232,7 @@ class Worker:
         )
         try:
             for event in events:
+                self.peak.sample()
                 now = time.monotonic()
                 if isinstance(event, StepRecord):
                     if self.group.leads and now - last_line > STATUS_SECONDS:
@@ -212,7 +256,7 @@ class Worker:
                 else:
                     self.tell(phase="validating")
         except StopRequested:
-            self.save(state)
+            self.kept = self.save(state)
             raise
 
     def stop_together(self) -> None:
@@ -229,21 +273,38 @@ class Worker:
             self.save(state)
             self.say(describe(result.record, self.config.recipe.epochs))
 
-    def save(self, state: TrainingState) -> None:
-        """Keep the state as it is now, within an epoch or after one; never one whose numbers are none."""
-        if self.group.leads and state.step > 0 and state.finite():
+    def save(self, state: TrainingState) -> bool:
+        """Keep the state as it is now, within an epoch or after one, and the memory that it has taken to get there.
+
+        Never one whose numbers are none; returns False then.
+        """
+        if not state.finite():
+            return False
+        if self.group.leads and state.step > 0:
             self.journal.check()
-            records = [asdict(record) for record in self.run.epochs()]
-            save_state(self.run, {**state.state_dict(), "threads": torch.get_num_threads(), "records": records})
+            save_state(
+                self.run,
+                {
+                    **state.state_dict(),
+                    "threads": torch.get_num_threads(),
+                    "world": self.group.world,
+                    "steps_per_epoch": self.steps_per_epoch,
+                    "records": [asdict(record) for record in self.run.epochs()],
+                },
+            )
+            cost = self.run.cost()
+            peak = round(self.peak.sample(), 1)
+            if peak > cost.get("peak_memory_mb", 0.0):  # the most of all lives
+                self.run.write_cost({**cost, "peak_memory_mb": peak})
+        return True
 
     def finish(self, state: TrainingState, execution: Execution) -> None:
         """Measure what the network costs, and say that the run is finished."""
-        peak = peak_memory(self.device)
         self.tell(phase="measuring its speed", eta=None)
         mode, _ = execution.on(self.device)
         measured = timing(state.model, self.config.recipe.image_size, self.device, mode)
         self.journal.check()
-        self.run.write_cost({**self.run.cost(), **measured, "peak_memory_mb": round(peak, 1)})
+        self.run.write_cost({**self.run.cost(), **measured})
         self.tell(state=RunState.FINISHED, phase="", ended=time.time(), eta=None)
         self.say(f"Finished; best validation mIoU {state.best_miou:.4f} after epoch {state.best_epoch}.")
 
@@ -254,7 +315,7 @@ class Worker:
     def say(self, text: str) -> None:
         """Print a line into the run's log."""
         if self.group.leads:
-            print(text, flush=True)
+            say(text)
 
     def note(self, text: str) -> None:
         """Say something that readers of the results should know, too."""
@@ -282,21 +343,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = Run(Path(arguments[0]).resolve())
     group = Group.join()
     try:
-        lock = run.worker_lock()
-        if group.leads:
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                print(f"Another worker trains {run.name} already.", file=sys.stderr)
-        try:
-            return _train(run, group) if group.told(lock.is_locked) else OTHER_WORKER
-        finally:
-            lock.release()
+        with ExitStack() as held:
+            if group.led(lambda: _take(run, held)):
+                return _train(run, group)
+            return OTHER_WORKER
+    except LeaderEnded:
+        return 0
     except NotFoundError as error:
-        print(error, file=sys.stderr)
+        say(str(error), error=True)
         return 2
     finally:
         group.leave()
+
+
+def _take(run: Run, held: ExitStack) -> bool:
+    """Take the run's lock, to be given back with `held`; return False where another worker has it."""
+    try:
+        held.enter_context(run.worker_lock().acquire(timeout=0))
+    except Timeout:
+        say(f"Another worker trains {run.name} already.", error=True)
+        return False
+    return True
 
 
 def _train(run: Run, group: Group) -> int:
@@ -313,25 +380,34 @@ def _train(run: Run, group: Group) -> int:
             worker.work()
         except StopRequested:
             if group.leads:
-                run.clear_request()
-                journal.end(RunState.STOPPED, *words_for_stop(journal.status, worker.config.recipe.epochs))
+                if run.stop_requested():
+                    run.clear_request()
+                    epochs = worker.config.recipe.epochs
+                    journal.end(RunState.STOPPED, *words_for_stop(journal.status, epochs, kept=worker.kept))
+                else:
+                    journal.end(RunState.INTERRUPTED, *words_for_shutdown(kept=worker.kept))
+        return 0
+    except LeaderEnded:
         return 0
     except BaseException as error:
         if isinstance(error, RunGone) or journal.gone():
-            print(f"{run.path} was removed while the run trained; nothing is written there any more.", file=sys.stderr)
-            return 0
+            say(f"{run.path} was removed while the run trained; nothing is written there any more.", error=True)
+            return 0 if group.alone else 1
         # The last word must be written whatever happens; the traceback goes to the log.
         if not isinstance(error, SegcoreError):
-            traceback.print_exc()
+            with suppress(OSError):  # its disk is full
+                traceback.print_exc()
         message, hint = words_for_error(error, worker.config.recipe.batch_size)
         if not group.leads:
             group.give_up(message)
-        elif (reason := group.reason()) is not None:
+        elif not (isinstance(error, SegcoreError) or out_of_memory(error)) and (reason := group.reason()) is not None:
             message, hint = f"One of the {group.world} processes ended: {reason}", "Its output has the details."
         with suppress(WorkspaceError):  # no disk to write it on; the log has it
             journal.end(RunState.FAILED, message, hint)
         if not isinstance(error, Exception):
             raise
+    finally:
+        journal.close()
     return 1
 
 

@@ -27,8 +27,13 @@ def _gpus() -> list[Gpu]:
     return gpus()
 
 
-def draw(config: StudyConfig) -> None:
-    """Say what launching `config` means; nothing of time and memory where there is no such dataset or split."""
+def draw(config: StudyConfig, *, refused: bool = False) -> None:
+    """Say what launching `config` means; nothing of time and memory where there is no such dataset or split.
+
+    Args:
+        config: what the form asks for.
+        refused: it was, for its batch size, and why stands beside that field already.
+    """
     # A backbone that the catalog lacks could be costed only by building it: too slow for every keystroke.
     known = tuple(name for name in config.encoders if catalog.find(name))
     without = ", ".join(name for name in config.encoders if name not in known)
@@ -47,10 +52,12 @@ def draw(config: StudyConfig) -> None:
             st.markdown(
                 f"{runs}, about **{duration(expected.seconds)}**"
                 + (f" without {escape(without)}" if without else "")
-                + ("" if expected.measured else " (a rough guess)"),
+                + ("" if expected.measured else " (a rough guess)")
+                + (f", {expected.once_started}" if expected.before else ""),
                 help=expected.basis,
             )
-        _memory(memory.fit(config, classes, RunStore(), there), config)
+        if not refused:
+            _memory(memory.fit(config, classes, RunStore(), there), config)
 
 
 def _memory(fitting: memory.Fit, config: StudyConfig) -> None:
@@ -67,5 +74,12 @@ def _memory(fitting: memory.Fit, config: StudyConfig) -> None:
             f"Only {memory.gigabytes(fitting.room.free)} of it are free now, and it needs "
             f"{memory.gigabytes(fitting.bytes)}. Close other programs before it starts, or make batch or images "
             "smaller.",
+            icon=":material/memory_alt:",
+        )
+    if fitting.smallest is not None and fitting.bytes > fitting.smallest.total:
+        st.warning(
+            f"{escape(fitting.smallest.name)} has only {memory.gigabytes(fitting.smallest.total)}, too little for "
+            f"{escape(catalog.title(fitting.largest))} ({memory.gigabytes(fitting.bytes)}): a run that comes to it "
+            "will fail. Make batch or images smaller, or keep that GPU out with CUDA_VISIBLE_DEVICES.",
             icon=":material/memory_alt:",
         )

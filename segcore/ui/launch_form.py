@@ -91,7 +91,7 @@ def draw() -> list[Run]:
     )
     field_error(error, "name")
     launch_recipe.more_options(error)
-    _expected()
+    _expected(error)
     pressed = st.button(
         "Launch",
         type="primary",
@@ -179,13 +179,13 @@ def study_config() -> StudyConfig:
     )
 
 
-def _expected() -> None:
-    """Say what the launch means; silent while the form is not valid."""
+def _expected(error: SegcoreError | None) -> None:
+    """Say what the launch means; silent while the form is not valid, and on what `error` says beside its field."""
     try:
         config = study_config()
     except ConfigError:
         return
-    launch_expected.draw(config)
+    launch_expected.draw(config, refused=error is not None and error.field == "batch_size")
 
 
 def _values() -> tuple[Any, ...]:

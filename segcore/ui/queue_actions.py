@@ -7,7 +7,7 @@ from typing import Literal
 
 import streamlit as st
 
-from segcore.errors import NotFoundError
+from segcore.errors import NotFoundError, WorkspaceError
 from segcore.launch.local import ensure_scheduler
 from segcore.runqueue import HUNG_SECONDS
 from segcore.runs import Run
@@ -57,7 +57,7 @@ def stop_button(
         disabled=asked is not None and not hung,
         type=type,
         icon=":material/dangerous:" if hung else ":material/stop_circle:",
-        help="It gives no sign of life. Its process is ended; what it saved last is kept."
+        help="It has not answered for a minute. Its process is ended; what it saved last is kept."
         if hung
         else "It saves where it is and can be resumed later.",
     )
@@ -78,6 +78,14 @@ def stop(store: RunStore, run: Run) -> None:
 
 
 def cancel_waiting(store: RunStore) -> None:
-    """Take all that waits out of the queue, the last first, so that none of them starts in the meantime."""
+    """Take all that waits out of the queue, the last first, so that none of them starts in the meantime.
+
+    Raises:
+        WorkspaceError: one cannot be written.
+    """
     for run in reversed(store.waiting()):
-        store.stop(run)
+        try:
+            store.stop(run)
+        except WorkspaceError:
+            if run.exists():
+                raise

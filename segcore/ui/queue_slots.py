@@ -47,7 +47,7 @@ def _set_slots(store: RunStore, key: str) -> None:
 def slots_text(slots: int, most: int) -> str:
     """Return what a number of slots means on this machine."""
     if slots == 1:
-        now = f"One run after another, each with all {most} processor cores."
+        now = "One run after another, each with the whole processor."
     else:
         now = f"Up to {slots} runs at once, each with {plural(most // slots, 'processor core')}."
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -89,13 +89,12 @@ def expected_memory(run: Run, status: Status) -> float | None:
     return need(known, classes, recipe.image_size, half=half, gpu=gpu).of(recipe.batch_size)
 
 
-def _extensions(run: Run) -> list[Mapping[str, Any]]:
+def _extensions(run: Run) -> Sequence[Mapping[str, Any]]:
     """What was written down of each time the run was made longer; none where provenance cannot be read."""
     try:
-        found = run.provenance().get("extended", [])
+        return run.extensions()
     except WorkspaceError:
         return []
-    return [step for step in found if isinstance(step, dict)] if isinstance(found, list) else []
 
 
 def extended_from(run: Run) -> list[int]:

@@ -158,7 +158,7 @@ _AGAIN = {
     RunState.FAILED: (
         "Retry",
         ":material/replay:",
-        "Goes on from its last good state. Mend what it failed of first, else it fails again.",
+        "Goes on from its last good state. Fix the cause shown below first, or it will fail again.",
     ),
 }
 _FROM_THE_START = ("Queue again", ":material/replay:", "Puts it at the end of the queue.")

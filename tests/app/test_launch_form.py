@@ -13,13 +13,14 @@ from segcore.config import DatasetConfig, Recipe, StudyConfig
 from segcore.data.store import DatasetStore
 from segcore.errors import WeightsError
 from segcore.launch import memory, plan
+from segcore.launch.gpus import Gpu
 from segcore.launch.memory import Room
 from segcore.models import catalog
 from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.ui import launch_backbones, launch_recipe, more_seeds, predictions_choice, previews
+from segcore.ui import launch_backbones, launch_expected, launch_recipe, more_seeds, predictions_choice, previews
 from segcore.ui.state import Key
 from segcore.workspace import Workspace
 from tests import factories
@@ -192,6 +193,27 @@ def test_the_form_warns_of_what_does_not_fit_now_and_refuses_what_never_does(
     assert not RunStore(workspace).runs()
 
 
+def test_the_form_warns_of_a_gpu_that_is_too_small(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    cards = [Gpu(0, "Small", 8_000, 8_000), Gpu(1, "Large", 80_000, 80_000)]
+    monkeypatch.setattr(launch_expected, "_gpus", lambda: cards)
+    app = open_app()
+    assert not app.sidebar.warning
+    app.number_input(key=Key.LAUNCH_BATCH_SIZE).set_value(96).run()
+    assert "GPU 0 (Small) has only 8.4 GB" in said(app)
+    assert not app.sidebar.error
+
+
+def test_the_time_counts_from_when_the_runs_start(
+    open_app: OpenApp, store: RunStore, workspace: Workspace, tmp_path: Path
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    factories.make_run(store, state=RunState.RUNNING)
+    assert "once they start: 1 run is before them" in said(open_app())
+
+
 def test_a_refused_batch_is_said_beside_its_field(
     open_app: OpenApp, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +227,7 @@ def test_a_refused_batch_is_said_beside_its_field(
         index for index, element in enumerate(elements) if getattr(element, "key", None) == Key.LAUNCH_BATCH_SIZE
     )
     assert "does not fit" in elements[position + 1].value
+    assert said(app).count("does not fit") == 1
     assert not RunStore(workspace).runs()
 
 

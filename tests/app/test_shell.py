@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,6 +20,7 @@ from segcore.runs import Run
 from segcore.status import RunState, Status
 from segcore.store import RunStore
 from segcore.ui import launch_form, launch_recipe, queue_actions, queue_slots, queue_view, readers
+from segcore.ui.components import progress_share
 from segcore.ui.state import Key
 from segcore.workspace import HOME_VARIABLE, Workspace
 from tests import factories
@@ -333,6 +335,22 @@ def test_time_left_fills_the_slots() -> None:
     assert queue_view.time_left([training, waiting(None)], 2) is None
     begun = Status(RunState.QUEUED, 0.0, 0.0, predicted=100.0, predicted_after_epoch=80.0, step=30, steps=40)
     assert queue_view.time_left([begun], 1) == 20
+
+
+def test_a_run_that_waits_to_train_longer_is_not_done(store: RunStore) -> None:
+    run = factories.make_run(store, epochs=5)
+    run.write_status(replace(run.status, predicted=10.0))
+    store.extend([run], 8)
+    assert queue_view.time_left([run.status], 1) == pytest.approx(6.0)
+    assert progress_share(run.status, 8) == pytest.approx(5 / 8)
+
+
+def test_cancelling_all_goes_on_past_a_run_that_vanishes(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [factories.make_run(store, seed=seed, state=RunState.QUEUED) for seed in range(3)]
+    monkeypatch.setattr(store, "waiting", lambda: runs)
+    shutil.rmtree(runs[1].path)
+    queue_actions.cancel_waiting(store)
+    assert [runs[0].state, runs[2].state] == [RunState.STOPPED] * 2
 
 
 def _walk(block: object) -> list:

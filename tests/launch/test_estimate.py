@@ -177,6 +177,24 @@ def test_slots_share_the_cores_and_the_wall_time(store: RunStore, monkeypatch: p
     assert seconds(faster) == pytest.approx(2 * 40.0)
 
 
+def test_a_limit_on_threads_holds_in_every_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "cores", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert [module.worker_threads(slots) for slots in (1, 2, 4, 8)] == [2, 2, 2, 1]
+
+
+def test_runs_that_are_there_come_first(store: RunStore) -> None:
+    measured(store, RESNET18, seconds=3.0, macs=10**9)
+    asked = config("resnet18", image_size=64)
+    found = estimate(asked, CLASSES, SPLIT, store)
+    assert found is not None and found.once_started == "" and "once" not in found.basis
+    make_run(store, study="new", seed=1, state=RunState.RUNNING)
+    make_run(store, study="new", seed=2, state=RunState.QUEUED)
+    found = estimate(asked, CLASSES, SPLIT, store)
+    assert found is not None and found.before == 2
+    assert "once they start: 2 runs are before them" in found.basis
+
+
 def test_wall_time_is_that_of_the_fullest_place() -> None:
     assert wall_time([5, 3, 3, 1], 1) == 12
     assert wall_time([5, 3, 3, 1], 2) == 6

@@ -131,6 +131,9 @@ def test_on_gpus_the_roomiest_counts(store: RunStore) -> None:
     assert fit(config("resnet18"), 3, store, cards).room.free == 24_000 * 2**20  # free again once that run has ended
     forced = fit(config("resnet18", precision="fp32"), 3, store, cards)
     assert forced.bytes > found.bytes  # else 16 bits will do
+    assert found.smallest is not None and found.smallest.name == "GPU 0 (Small)"
+    assert found.smallest.total == 8_000 * 2**20
+    assert fit(config("resnet18"), 3, store, [cards[0], replace(cards[0], index=2)]).smallest is None
 
 
 @pytest.mark.usefixtures("machine")

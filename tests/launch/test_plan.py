@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from segcore.config import Recipe, StudyConfig
-from segcore.errors import ConfigError, ModelError, SegcoreError, WeightsError
+from segcore.errors import ConfigError, LaunchError, ModelError, SegcoreError, WeightsError
 from segcore.launch import memory, plan
 from segcore.launch.memory import Room
 from segcore.store import RunStore
@@ -110,6 +110,19 @@ def test_each_run_keeps_how_long_it_was_expected_to_take(workspace: Workspace, t
     first, second = small.status.predicted, large.status.predicted
     assert first is not None and second is not None
     assert 0 < first < second
+
+
+def test_where_nothing_starts_the_runs_it_is_said_that_they_wait(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_workspace: Workspace) -> None:
+        raise LaunchError("It did not come up.")
+
+    add_dataset(workspace, tmp_path / "source")
+    monkeypatch.setattr(plan, "ensure_scheduler", refuse)
+    with pytest.raises(LaunchError, match=r"did not come up\. 1 run of study 's'.* wait.*queue resume"):
+        plan.launch_study(config(), workspace)
+    assert len(RunStore(workspace).waiting()) == 1
 
 
 @pytest.mark.usefixtures("quiet")

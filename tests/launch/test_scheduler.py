@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,8 @@ class Bench:
 
     def end(self, run: Run, code: int = 0) -> None:
         """Let a run's worker end and be taken note of."""
-        (run.path / "end").write_text(str(code))
+        (run.path / "end~").write_text(str(code))
+        (run.path / "end~").rename(run.path / "end")  # it never reads half of it
         eventually(lambda: self.scheduler.reap() or run not in self.scheduler.workers)
 
     def kill(self, run: Run) -> None:
@@ -366,7 +368,7 @@ def test_nothing_is_lost_on_a_full_disk(bench: Bench, monkeypatch: pytest.Monkey
     disk.full = False
     bench.look()
     assert "signal 9" in runs[0].status.message
-    assert states(runs) == "interrupted running"
+    assert states(runs) == "queued running"
 
 
 def test_a_run_that_cannot_be_written_does_not_hold_up_the_queue(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,6 +398,20 @@ def test_a_process_that_cannot_start_leaves_its_run_waiting_in_its_place(
     bench.look()
     assert states(runs) == "running queued"
     assert runs[0].status.message == ""
+
+
+def test_a_run_that_cannot_start_does_not_hold_up_the_queue(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused, run = queue(bench.store, 2)
+
+    def spawn(name: str, path: str, **options: Any) -> subprocess.Popen[bytes]:
+        if path == str(refused.path):
+            raise OSError(13, "Permission denied")
+        return bench.spawn(name, path, **options)
+
+    monkeypatch.setattr(module, "spawn", spawn)
+    assert not bench.look()
+    assert states([refused, run]) == "queued running"
+    assert "Permission denied" in refused.status.message
 
 
 def test_what_a_dead_scheduler_took_and_did_not_start_waits_on(bench: Bench) -> None:

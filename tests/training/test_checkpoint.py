@@ -12,7 +12,7 @@ from segcore.models.build import skeleton
 from segcore.runs import Run
 from segcore.training import checkpoint
 from segcore.training.checkpoint import load_state, load_weights, save_state, save_weights
-from tests.training.conftest import CPU, ENCODER
+from tests.training.conftest import ENCODER
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def last(run: Run) -> Path:
 
 
 def test_what_is_saved_comes_back(run: Run) -> None:
-    assert load_state(run, CPU) == (None, "")
+    assert load_state(run) == (None, "")
     save_state(run, state(1.0))
     save_state(run, state(2.0))
-    found, complaint = load_state(run, CPU)
+    found, complaint = load_state(run)
     assert found is not None
     assert (found["epoch"], found["best"], complaint) == (2, [2.0, None], "")
     assert torch.equal(found["weights"], torch.full((1000,), 2.0))
@@ -51,7 +51,7 @@ def test_flipped_bits_are_noticed_and_the_state_before_is_taken(run: Run, place:
     save_state(run, state(1.0))
     save_state(run, state(2.0))
     flip(last(run), int(place * last(run).stat().st_size))
-    found, complaint = load_state(run, CPU)
+    found, complaint = load_state(run)
     assert found is not None
     if complaint:
         assert "is damaged" in complaint and "state kept before it" in complaint
@@ -67,7 +67,7 @@ def test_a_truncated_state_is_noticed(run: Run, length: int) -> None:
     save_state(run, state(1.0))
     save_state(run, state(2.0))
     last(run).write_bytes(last(run).read_bytes()[:length])
-    found, complaint = load_state(run, CPU)
+    found, complaint = load_state(run)
     assert found is not None and found["epoch"] == 1
     assert "is damaged" in complaint
 
@@ -76,7 +76,7 @@ def test_nothing_whole_left_is_an_error(run: Run) -> None:
     save_state(run, state(1.0))
     last(run).write_bytes(b"PK nonsense")
     with pytest.raises(WeightsError, match=r"is damaged.*launch it again"):
-        load_state(run, CPU)
+        load_state(run)
 
 
 def test_without_hard_links_the_state_before_is_kept_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_without_hard_links_the_state_before_is_kept_too(run: Run, monkeypatch: 
     save_state(run, state(1.0))
     save_state(run, state(2.0))
     last(run).unlink()  # as a kill between the two renames leaves it
-    found, _ = load_state(run, CPU)
+    found, _ = load_state(run)
     assert found is not None and found["epoch"] == 1
 
 
@@ -104,7 +104,7 @@ def test_no_room_for_a_state_leaves_the_old_one(run: Run, small_files: None) -> 
     save_state(run, state(1.0))
     with pytest.raises(WorkspaceError, match=r"checkpoint\.pt: File too large"):
         save_state(run, state(2.0, size=100_000))
-    found, complaint = load_state(run, CPU)
+    found, complaint = load_state(run)
     assert found is not None and found["epoch"] == 1 and complaint == ""
     assert [path.name for path in run.last_directory.iterdir()] == ["checkpoint.pt"], "nothing half-written stays"
 

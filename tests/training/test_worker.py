@@ -28,6 +28,7 @@ from segcore.store import RunStore
 from segcore.training import worker
 from segcore.training.checkpoint import CHECKPOINT, load_state
 from segcore.training.device import LABEL_VARIABLE, device_label
+from segcore.training.last_words import words_for_stop
 from segcore.training.validation import PREVIEW_SIDE, Validation
 from tests.factories import add_dataset
 from tests.training.conftest import CPU, without_times
@@ -58,7 +59,7 @@ def assert_same_results(run: Run, other: Run) -> None:
     first, second = run.evaluation(), other.evaluation()
     assert first is not None and second is not None
     assert np.array_equal(first.counts, second.counts)
-    states = [load_state(which, CPU)[0] for which in (run, other)]
+    states = [load_state(which)[0] for which in (run, other)]
     assert states[0] is not None and states[1] is not None
     for name, tensor in states[0]["model"].items():
         assert torch.equal(tensor, states[1]["model"][name]), name
@@ -73,7 +74,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, when: When) -> None:
 
     def tell_and_ask(self: worker.Worker, **changes: Any) -> None:
         if when(self, changes):
-            self.journal.terminated = True
+            self.run.request_stop()
             self.journal._written = -1.0  # not to be throttled
         tell(self, **changes)
 
@@ -128,6 +129,24 @@ def test_crops_are_trained_on_and_whole_images_judged(queue: Queue) -> None:
     assert evaluation.counts.sum(axis=(1, 2)).tolist() == [64 * 60] * 2
     (previews,) = run.previews().values()
     assert all(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape == (64, 64) for path in previews)
+
+
+def test_a_shutdown_is_no_persons_stop(queue: Queue, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = queue()
+
+    def terminate(work: worker.Worker, told: dict[str, Any]) -> bool:
+        work.journal.terminated = told.get("step") == 3
+        return False
+
+    with monkeypatch.context() as patch:
+        interrupt(patch, terminate)
+        patch.setattr("segcore.training.journal.STATUS_SECONDS", 0.0)  # nothing is throttled
+        assert train(run) == 0
+    assert run.state is RunState.INTERRUPTED
+    assert "The system told it to end" in run.status.message
+    assert store.requeue_failed() == [run]
+    assert train(run) == 0
+    assert run.state is RunState.FINISHED
 
 
 @pytest.mark.parametrize(
@@ -196,7 +215,7 @@ def test_a_state_of_no_numbers_is_never_kept(queue: Queue, monkeypatch: pytest.M
     monkeypatch.setattr(worker, "fit", watched)
     interrupt(monkeypatch, poison)
     assert train(run) == 0
-    saved, _ = load_state(run, CPU)
+    saved, _ = load_state(run)
     assert saved is not None and (saved["epoch"], saved["step"]) == (1, 2)
 
 
@@ -251,7 +270,7 @@ def test_a_later_life_uses_as_many_threads_as_the_first(
     store.requeue(run)
     assert train(run) == 0
     assert run.status.threads == 2
-    saved, _ = load_state(run, CPU)
+    saved, _ = load_state(run)
     assert saved is not None and saved["threads"] == 2
 
 
@@ -260,6 +279,7 @@ def test_a_finished_run_is_trained_longer(queue: Queue, store: RunStore) -> None
     assert train(run) == 0
     before = records(run)
     store.extend([run], 4)
+    assert words_for_stop(run.status, 4)[0] == "Stopped after epoch 2."
     assert train(run) == 0
     status = run.status
     assert (status.state, status.epoch, status.steps) == (RunState.FINISHED, 4, 8)
@@ -462,8 +482,8 @@ def test_sigterm_saves_within_the_epoch_and_sigkill_costs_only_time(
     process = begin(epochs=2)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 0
-    assert again.state is RunState.STOPPED
-    store.requeue(again)
+    assert again.state is RunState.INTERRUPTED
+    assert store.requeue_failed() == [again]
     process = begin(epochs=len(again.epochs()) + 1)
     process.kill()
     process.wait()
