@@ -165,6 +165,30 @@ def test_a_flipped_bit_is_noticed_and_mended(dataset: Dataset, file: str, size: 
         assert caches(dataset) == [prepared.path.name]
 
 
+def test_what_is_compared_is_read_and_not_mapped(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of the map would count as memory of whoever trains."""
+    prepared = prepare(dataset, 32)
+    monkeypatch.setattr(prepared_module, "_CHUNK", 100)
+    with monkeypatch.context() as patch:
+        for name in ("_images", "_labels"):
+            patch.setattr(prepared, name, None)
+        assert prepared.verify()
+
+    def refuse(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", refuse)
+    assert not prepared.verify()
+
+
+def test_comparing_is_told_apart_from_building(dataset: Dataset) -> None:
+    built: list[int] = []
+    compared: list[int] = []
+    for _ in range(2):
+        prepare(dataset, 32, lambda done, _: built.append(done), checking=lambda done, _: compared.append(done))
+    assert built == compared == list(range(9))
+
+
 def test_a_cache_of_an_earlier_version_is_replaced_without_alarm(dataset: Dataset) -> None:
     index = prepare(dataset, 32).path / "index.json"
     index.write_text(json.dumps({**json.loads(index.read_text()), "format": 2}))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,6 +79,50 @@ def test_nothing_whole_left_is_an_error(run: Run) -> None:
     last(run).write_bytes(b"PK nonsense")
     with pytest.raises(WeightsError, match=r"is damaged.*launch it again"):
         load_state(run)
+
+
+def test_a_damaged_state_never_takes_the_place_of_the_whole_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_state(run, state(1.0))
+    save_state(run, state(2.0))
+    last(run).write_bytes(b"PK nonsense")
+    found, _ = load_state(run, mend=True)
+    assert found is not None and found["epoch"] == 1
+
+    def refuse(_file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(WorkspaceError, match="disk is full"):
+            save_state(run, state(3.0))
+    found, _ = load_state(run)
+    assert found is not None and found["epoch"] == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EIO, "Input/output error"), WorkspaceError),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 99 bytes."), RuntimeError),
+        (MemoryError(), MemoryError),
+    ],
+)
+def test_what_passes_is_no_damage(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception, told: type[Exception]
+) -> None:
+    save_state(run, state(1.0))
+    save_state(run, state(2.0))
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.torch, "load", fail)
+        with pytest.raises(told) as raised:
+            load_state(run, mend=True)
+    assert "damaged" not in str(raised.value)
+    found, complaint = load_state(run)
+    assert found is not None and (found["epoch"], complaint) == (2, "")
 
 
 def test_without_hard_links_the_state_before_is_kept_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

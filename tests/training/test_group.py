@@ -18,7 +18,8 @@ from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.training import worker
 from segcore.training.checkpoint import load_state
-from segcore.training.group import Group
+from segcore.training.group import Group, LeaderEnded
+from segcore.training.journal import StopRequested
 from tests.training import without_batch_norm
 from tests.training.conftest import CPU
 
@@ -69,6 +70,28 @@ def test_a_process_by_itself_needs_no_connection() -> None:
     assert group.wrap(module) is module
 
 
+def test_where_the_leading_process_ends_the_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[object] = []
+
+    def told(group: Group, value: object) -> object:
+        if group.leads:
+            said.append(value)
+        return said[-1]
+
+    monkeypatch.setattr(Group, "told", told)
+    leading, other = Group(0, 2, CPU), Group(1, 2, CPU)
+    assert leading.led(lambda: 5) == 5
+    assert other.led(lambda: pytest.fail("it is not its work")) == 5
+
+    def stop() -> None:
+        raise StopRequested
+
+    with pytest.raises(StopRequested):
+        leading.led(stop)
+    with pytest.raises(LeaderEnded, match="StopRequested"):
+        other.led(stop)
+
+
 @pytest.mark.slow  # starts processes that each import torch
 def test_two_processes_take_the_steps_of_one(queue: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     # All 6 images in each batch: a last batch of 2 could not be shared, so that the steps would be others.
@@ -102,6 +125,10 @@ def test_with_batch_norm_a_stopped_run_goes_on_alone(queue: Callable[..., Run], 
     run = queue(epochs=3)
     run.request_stop()
     done = launch("segcore.training.worker", run)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (run.state, run.status.message) == (RunState.STOPPED, "Stopped before its first step.")
+    store.requeue(run)
+    done = launch("tests.training.without_batch_norm", run, "--stop")
     assert done.returncode == 0, done.stderr[-3000:]
     assert run.state is RunState.STOPPED
     assert run.status.step >= 1

@@ -2,19 +2,22 @@ from __future__ import annotations
 
 import copy
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from segcore.config import Recipe
-from segcore.data.prepared import Prepared
+from segcore.data.prepared import Prepared, prepare
 from segcore.errors import TrainingError
 from segcore.models.build import build
 from segcore.records import StepRecord
 from segcore.training import loop
 from segcore.training.loop import EpochResult, ValidationTick
 from segcore.training.optim import build_optimizer, rate_factor, set_rate
+from segcore.workspace import Workspace
+from tests.factories import add_dataset
 from tests.training.conftest import ENCODER, TWO, Event, loaders_of, records_of, same_weights, start, train
 
 
@@ -95,6 +98,26 @@ def test_resuming_at_any_event_ends_bit_for_bit_where_an_undisturbed_run_does(
         assert same_weights(whole.model, resumed.model)
         assert (resumed.best_epoch, resumed.best_miou) == (whole.best_epoch, whole.best_miou)
         assert resumed.step == whole.step
+
+
+def test_a_large_image_is_validated_in_several_ticks(workspace: Workspace, tmp_path: Path) -> None:
+    """Each is an occasion to stop."""
+    recipe = TWO.model_copy(update={"geometry": "crop", "epochs": 1})
+    prepared = prepare(add_dataset(workspace, tmp_path / "source"), None)  # 64 px, in windows of 32 px
+    events = train(start(0), loaders_of(prepared, 0, recipe), 0, recipe)
+    ticks = [event.images for event in events if isinstance(event, ValidationTick)]
+    assert ticks == [0, 0, 0, 1, 1, 1, 1, 2]
+
+
+def test_other_batches_start_the_epoch_anew(prepared: Prepared) -> None:
+    state = start(0)
+    events = train(state, loaders_of(prepared, 0), 0)
+    while state.step < 3:
+        next(events)
+    assert state.shared_anew(2, 2) == ""
+    assert (state.step, state.epoch) == (3, 1) and state.progress is not None
+    assert "not 2; epoch 2 starts anew" in state.shared_anew(2, 1)
+    assert (state.step, state.epoch, state.progress) == (1, 1, None)
 
 
 def test_loader_workers_change_nothing(prepared: Prepared) -> None:

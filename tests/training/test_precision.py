@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -7,11 +8,11 @@ import torch
 
 from segcore.config import Recipe
 from segcore.data.prepared import Prepared
-from segcore.errors import WorkspaceError
+from segcore.errors import NotFoundError, WorkspaceError
 from segcore.records import StepRecord
 from segcore.runs import Run, Study
 from segcore.training import precision, trial
-from segcore.training.journal import StopRequested
+from segcore.training.journal import RunGone, StopRequested
 from segcore.training.precision import Execution, Mode, Rate, candidates, choose, compiling_pays, explain
 from segcore.training.trial import costliest_first, settle
 from tests.training.conftest import CPU, ENCODER, TWO, loaders_of, records_of, same_weights, start, train
@@ -96,7 +97,13 @@ def test_a_study_that_moves_keeps_its_precision_and_says_so() -> None:
 
 
 def settled(run: Run, **options: object) -> Execution:
-    values: dict[str, object] = {"batch_size": 4, "steps": 4, "tell": lambda _phase: None, **options}
+    values: dict[str, object] = {
+        "batch_size": 4,
+        "steps": 4,
+        "tell": lambda _phase: None,
+        "check": lambda: None,
+        **options,
+    }
     return settle(Study(run.path.parent), run.config, CPU, **values)  # type: ignore[arg-type]
 
 
@@ -127,6 +134,7 @@ class FakeTrial:
 
     seconds: dict[Mode, float]
     steps: list[Mode]
+    fails_in: dict[Mode, int]
 
     def __init__(self, encoder: str, *_: object) -> None:
         self.encoder = encoder
@@ -134,7 +142,7 @@ class FakeTrial:
     def step(self, mode: Mode) -> float:
         FakeTrial.steps.append(mode)
         taken = FakeTrial.seconds[mode]
-        if taken == 0:
+        if taken == 0 or FakeTrial.steps.count(mode) == FakeTrial.fails_in.get(mode):
             raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 99 bytes.")
         return taken
 
@@ -144,6 +152,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeTrial]:
     monkeypatch.setattr(trial, "Trial", FakeTrial)
     monkeypatch.setattr(precision, "native_precisions", lambda _device: ("fp32", "bf16"))
     FakeTrial.steps = []
+    FakeTrial.fails_in = {}
     FakeTrial.seconds = dict.fromkeys(candidates(Recipe(), CPU), 1.0)
     return FakeTrial
 
@@ -165,6 +174,25 @@ def test_a_mode_without_enough_memory_is_out(queue: Callable[..., Run], fake: ty
     assert "not enough memory for fp32, channels_last" in found.reason
 
 
+def test_a_mode_that_runs_out_of_memory_later_is_out_too(queue: Callable[..., Run], fake: type[FakeTrial]) -> None:
+    last, half = Mode("fp32", "channels_last"), Mode("bf16", "contiguous")
+    fake.seconds |= {last: 0.4, half: 0.5}
+    fake.fails_in = {last: 3}
+    found = settled(queue(**AUTO))
+    assert found.mode == half
+    assert "not enough memory for fp32, channels_last" in found.reason
+    assert len(found.rates) == 3
+
+
+def test_a_mode_left_out_as_slow_remains_where_all_faster_ones_run_out_of_memory(
+    queue: Callable[..., Run], fake: type[FakeTrial]
+) -> None:
+    slow = Mode("bf16", "contiguous")
+    fake.seconds[slow] = 5.0
+    fake.fails_in = {mode: 3 for mode in fake.seconds if mode != slow}
+    assert settled(queue(**AUTO)).mode == slow
+
+
 def test_no_memory_at_all_is_the_runs_own_failure(queue: Callable[..., Run], fake: type[FakeTrial]) -> None:
     fake.seconds = dict.fromkeys(fake.seconds, 0.0)
     run = queue(**AUTO)
@@ -183,6 +211,23 @@ def test_stopping_between_two_steps_of_the_measurement(queue: Callable[..., Run]
         settled(run, tell=stop)
     assert Study(run.path.parent).execution() is None
     assert settled(run).mode == Mode(), "the lock was given back"
+
+
+def test_a_study_that_was_removed_is_not_made_anew(queue: Callable[..., Run], fake: type[FakeTrial]) -> None:
+    run, other = queue(**AUTO), queue(study="other", **AUTO)
+    config, study = run.config, Study(run.path.parent)
+    shutil.rmtree(study.path)
+    with pytest.raises(NotFoundError):
+        settle(study, config, CPU, batch_size=4, steps=4, tell=lambda _phase: None, check=lambda: None)
+    assert not study.path.exists()
+
+    def check() -> None:
+        if fake.steps:
+            raise RunGone
+
+    with pytest.raises(RunGone):
+        settled(other, check=check)
+    assert Study(other.path.parent).execution() is None
 
 
 def test_the_costliest_backbone_is_measured(queue: Callable[..., Run]) -> None:

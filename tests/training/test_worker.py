@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import shutil
@@ -18,16 +20,17 @@ import torch
 from safetensors.torch import load_file
 
 from segcore.config import Recipe, StudyConfig
-from segcore.errors import WorkspaceError
+from segcore.errors import LaunchError, WorkspaceError
 from segcore.evaluation.metrics import scores
 from segcore.inference.predictor import Predictor
 from segcore.launch import plan
 from segcore.runs import Run, Study
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.training import worker
+from segcore.training import results, worker
 from segcore.training.checkpoint import CHECKPOINT, load_state
-from segcore.training.device import LABEL_VARIABLE, device_label
+from segcore.training.device import LABEL_VARIABLE, PeakMemory, device_label
+from segcore.training.journal import Journal
 from segcore.training.last_words import words_for_stop
 from segcore.training.validation import PREVIEW_SIDE, Validation
 from tests.factories import add_dataset
@@ -217,6 +220,8 @@ def test_a_state_of_no_numbers_is_never_kept(queue: Queue, monkeypatch: pytest.M
     assert train(run) == 0
     saved, _ = load_state(run)
     assert saved is not None and (saved["epoch"], saved["step"]) == (1, 2)
+    assert "no numbers any more and were not kept" in run.status.message
+    assert "what was kept before" in run.status.hint
 
 
 def test_a_damaged_checkpoint_costs_an_epoch_and_is_told(
@@ -445,6 +450,94 @@ def test_the_last_word_is_tried_again_on_a_full_disk(queue: Queue, monkeypatch: 
     assert train(run) == 1
     assert run.state is RunState.FAILED
     assert len(refused) == 2
+
+
+class FullDisk(io.StringIO):
+    """Where the log goes when its disk is full."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_on_a_full_disk_keeps_no_status_from_being_written(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, failing = queue(epochs=1), queue(study="failing")
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+    monkeypatch.setattr(sys, "stderr", FullDisk())
+    assert train(run) == 0
+    assert run.state is RunState.FINISHED
+    fail_with(monkeypatch, ZeroDivisionError("by zero"))
+    assert train(failing) == 1
+    assert (failing.state, failing.status.message) == (RunState.FAILED, "ZeroDivisionError: by zero")
+
+
+def test_the_leading_process_tells_its_own_error_before_that_of_others(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = queue()
+    monkeypatch.setattr(worker.Group, "reason", lambda _group: "connection reset by peer")
+    fail_with(monkeypatch, WorkspaceError("The disk is full"))
+    assert train(run) == 1
+    assert run.status.message == "The disk is full"
+
+
+def test_the_most_memory_of_all_lives_is_kept(queue: Queue, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = queue()
+    with monkeypatch.context() as patch:
+        interrupt(patch, lambda _work, told: told.get("step") == 1)
+        assert train(run) == 0
+    assert run.cost()["peak_memory_mb"] > 0
+    run.write_cost({**run.cost(), "peak_memory_mb": 1e9})
+    store.requeue(run)
+    assert train(run) == 0
+    assert run.cost()["peak_memory_mb"] == 1e9 and "latency_p50_ms" in run.cost()
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells mapped files apart")
+def test_mapped_files_are_no_memory_needed(tmp_path: Path) -> None:
+    size = 64 * 2**20
+    (tmp_path / "images.bin").write_bytes(bytes(size))
+    peak = PeakMemory(CPU)
+    before = peak.sample()
+    mapped = np.memmap(tmp_path / "images.bin", np.uint8, "r")
+    assert int(mapped.sum()) == 0
+    assert peak.sample() < before + 32
+    taken = np.ones(size, np.uint8)
+    assert int(taken[-1]) == 1
+    del taken
+    assert before + 32 < peak.sample() < before + 96
+
+
+def test_half_written_files_of_others_stay_while_they_may_be_writing(
+    queue: Queue, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = queue()
+    own, theirs = run.path / ".metrics.jsonl.abc.tmp", run.path / ".request.json.abc.tmp"
+    for file in (own, theirs):
+        file.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "queue_lock", busy)
+        results.remove_leftovers(run)
+    assert theirs.exists() and not own.exists()
+    results.remove_leftovers(run)
+    assert not theirs.exists(), "left by a process that was killed"
+
+
+def busy(_workspace: object) -> Any:
+    raise LaunchError("Another process holds the lock.")
+
+
+def test_a_directory_made_anew_is_another_one_whatever_its_number(queue: Queue, tmp_path: Path) -> None:
+    """Systems give the numbers of removed directories to new ones."""
+    run = queue()
+    shutil.copytree(run.path, tmp_path / "copy")
+    for _ in range(5):
+        journal = Journal(run)
+        assert not journal.gone()
+        shutil.rmtree(run.path)
+        assert journal.gone()
+        shutil.copytree(tmp_path / "copy", run.path)
+        assert journal.gone()
+        journal.close()
 
 
 def test_gpus_are_called_as_the_scheduler_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:

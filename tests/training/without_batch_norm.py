@@ -1,6 +1,7 @@
 """The worker with a network whose norms look at each image by itself: `python -m ... RUN_DIR`, for several processes.
 
-With `--fail-in N` as second argument, process N fails in its third step.
+With `--fail-in N` as second argument, process N fails in its third step. With `--stop` the network has its batch norm
+as always, and the run is asked to stop after its first step.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from segcore.models.build import Segmenter, build
+from segcore.runs import Run
 from segcore.training import worker
 
 
@@ -28,6 +30,16 @@ def build_without(*arguments: Any, **options: Any) -> Segmenter:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[1:] == ["--stop"]:
+        train = worker.fit
+
+        def stopping(*values: Any, **options: Any) -> Any:
+            for event in train(*values, **options):
+                Run(arguments[0]).request_stop()
+                yield event
+
+        worker.fit = stopping  # type: ignore[attr-defined]
+        return worker.main(arguments[:1])
     worker.build = build_without  # type: ignore[attr-defined]
     if len(arguments) == 3 and os.environ.get("RANK") == arguments[2]:
         fit = worker.fit
