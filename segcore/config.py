@@ -162,7 +162,9 @@ class Recipe(Config):
         "standard", description="Flips, rotations, scale and colour, as suit images taken from above."
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="Number format of the arithmetic; auto measures what is fastest here, once for the study."
+        "auto",
+        description="Number format of the arithmetic; auto measures what is fastest here, once for the study. bf16 and "
+        "fp16 are slow on hardware without units for them.",
     )
     memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto", description="Order of the numbers in memory; auto measures what is fastest here, once for the study."

@@ -12,7 +12,7 @@ from typing import Any
 from segcore import extension
 from segcore.config import DatasetConfig, Recipe, RunConfig, StudyConfig
 from segcore.data.splits import Split
-from segcore.errors import ConfigError, ExistsError, NotFoundError, WorkspaceError
+from segcore.errors import ConfigError, ExistsError, NotFoundError, WorkspaceError, nearest
 from segcore.runqueue import RunQueue, queue_lock
 from segcore.runs import Run, Study, statuses, subdirectories
 from segcore.status import RunState, Status
@@ -62,7 +62,8 @@ class RunStore(RunQueue):
         """
         run = Run(self.workspace.child(self.study(study).path, name))
         if not run.exists():
-            raise NotFoundError(f"Study {study!r} has no run {name!r}.", field="run")
+            known = [other.name for other in self.study(study).runs()]
+            raise NotFoundError(f"Study {study!r} has no run {name!r}.{nearest(name, known)}", field="run")
         return run
 
     def unfinished_on(self, dataset: str) -> list[str]:

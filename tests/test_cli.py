@@ -462,7 +462,7 @@ def test_study_extend_takes_what_is_finished(
     document = json_of("study", "extend", "mixed", "--epochs", "9")
     assert document == {"study": "mixed", "queued": [runs[RunState.FINISHED].name], "left": 5}
     assert len(started) == 1
-    assert json_of("study", "extend", "mixed", "--epochs", "9")["queued"] == []
+    assert "only finished runs" in error_of("study", "extend", "mixed", "--epochs", "9")
     factories.make_run(store, study="done")
     assert error_of("study", "extend", "done", "--epochs", "5").startswith("Error: --epochs: ")
 
@@ -477,6 +477,33 @@ def test_study_retry(
     assert main(["study", "retry", "mixed"]) == 0
     assert "no run that failed" in capsys.readouterr().out
     assert len(started) == 1
+
+
+def test_what_was_interrupted_and_stopped_is_named_with_the_way_on(
+    store: RunStore, started: list[Workspace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = factories.make_mixed_study(store)
+    for command in (["queue", "show"], ["queue", "resume"]):
+        assert main(command) == 0
+        assert "1 run of study mixed interrupted; 'python -m segcore study retry mixed'" in capsys.readouterr().err
+    assert main(["runs"]) == 0
+    assert f"mixed/{runs[RunState.INTERRUPTED].name}: The training process is gone" in capsys.readouterr().err
+    assert main(["study", "retry", "mixed"]) == 0
+    capsys.readouterr()
+    assert main(["study", "retry", "mixed"]) == 0
+    assert f"run resume mixed/{runs[RunState.STOPPED].name}" in capsys.readouterr().err
+
+
+def test_a_run_that_is_being_stopped_says_so(store: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = factories.make_mixed_study(store)
+    runs[RunState.RUNNING].request_stop()
+    assert main(["queue", "show"]) == 0
+    assert "stopping" in capsys.readouterr().out
+
+
+def test_a_mistyped_run_is_answered_with_the_nearest(store: RunStore, error_of: Call) -> None:
+    factories.make_run(store, study="done", weights="none")
+    assert "Did you mean resnet18.tv_in1k-scratch-seed0?" in error_of("run", "stop", "done/resnet18.tv_in1k-seed0")
 
 
 def test_stopping_says_what_became_of_the_run(store: RunStore, capsys: pytest.CaptureFixture[str]) -> None:

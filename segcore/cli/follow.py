@@ -118,10 +118,12 @@ def progress_text(run: Run, status: Status) -> str:
     return " · ".join(parts)
 
 
-def state_text(status: Status) -> str:
+def state_text(run: Run, status: Status) -> str:
     """Return a run's state as listings show it: "finished", "running on cuda:1: validating"."""
     if status.state is not RunState.RUNNING:
         return str(status.state)
     place = f" on {status.device}" if status.device not in (None, "cpu") else ""
+    if run.stop_requested():
+        return f"stopping{place}"
     doing = f"no sign of life for {duration(status.silence)}" if status.silence is not None else status.phase
     return f"running{place}: {doing}" if doing else f"running{place}"

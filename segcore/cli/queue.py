@@ -52,6 +52,20 @@ def show(as_json: Json = False) -> None:
         say("The queue is paused; 'python -m segcore queue resume' lets it go on.")
     elif waiting and not scheduler_alive(store.workspace, patience=0.3):
         say("Nothing works on the queue: its process has ended. 'python -m segcore queue resume' starts it.")
+    _say_interrupted(store)
+
+
+def _say_interrupted(store: RunStore) -> None:
+    """Name what was killed and does not go on by itself: nobody else would miss it in the queue."""
+    from segcore.status import RunState
+
+    runs = [run for run, status in store.statuses() if status.state is RunState.INTERRUPTED]
+    for study in dict.fromkeys(run.study_name for run in runs):
+        count = sum(run.study_name == study for run in runs)
+        say(
+            f"{plural(count, 'run')} of study {study} interrupted; 'python -m segcore study retry {study}' puts "
+            "what failed or was interrupted back into the queue."
+        )
 
 
 def _row(place: str, run: Run, status: Status) -> tuple[str, ...]:
@@ -59,7 +73,7 @@ def _row(place: str, run: Run, status: Status) -> tuple[str, ...]:
 
     epochs = f"{status.epoch}/{run.config.recipe.epochs}"
     expected, left = duration(status.predicted_after_epoch or status.predicted), duration(status.eta)
-    return place, run.study_name, run.name, state_text(status), epochs, expected, left
+    return place, run.study_name, run.name, state_text(run, status), epochs, expected, left
 
 
 @app.command("pause")
@@ -124,8 +138,13 @@ def _set(store: RunStore, as_json: bool, *, paused: bool | None = None, slots: i
     if as_json:
         emit_json(_described(settings))
         return
-    print("The queue is paused." if settings.paused else f"The queue goes on; {plural(len(waiting), 'run')} waiting.")
+    if paused is not None:
+        print(
+            "The queue is paused." if settings.paused else f"The queue goes on; {plural(len(waiting), 'run')} waiting."
+        )
     print(_slots_text(settings, len(gpus())))
+    if paused is False:
+        _say_interrupted(store)
 
 
 def _slots_text(settings: QueueSettings, gpus: int) -> str:

@@ -31,12 +31,13 @@ def list_runs(
 ) -> None:
     """List runs in the order they were created, with the scores of their best epoch."""
     from segcore.cli.follow import state_text
+    from segcore.status import RunState
     from segcore.store import RunStore
 
     store = RunStore()
-    found = [(run.summary(), status) for run, status in store.statuses(store.runs(study))]
+    found = [(run, run.summary(), status) for run, status in store.statuses(store.runs(study))]
     if as_json:
-        emit_json([row for row, _ in found])
+        emit_json([row for _, row, _ in found])
         return
     if not found:
         say("No runs yet. Launch some with 'study run', or start with 'demo'.")
@@ -47,16 +48,19 @@ def list_runs(
             (
                 row["study"],
                 row["run"],
-                state_text(status),
+                state_text(run, status),
                 f"{row['epoch']}/{row['epochs']}",
                 percent(row["val_miou"]),
                 percent(row["val_pixel_accuracy"]),
                 duration(row["seconds"] or None),
                 duration(status.predicted_after_epoch or status.predicted),
             )
-            for row, status in found
+            for run, row, status in found
         ],
     )
+    for run, _, status in found:
+        if status.message and status.state in (RunState.FAILED, RunState.INTERRUPTED, RunState.QUEUED):
+            say(f"{run.study_name}/{run.name}: {status.message} {status.hint}".rstrip())
 
 
 def find_run(store: RunStore, name: str) -> Run:

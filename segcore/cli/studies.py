@@ -145,6 +145,12 @@ def retry_study(name: StudyName, as_json: Json = False) -> None:
         print(f"{plural(len(runs), 'run')} of study {name} in the queue again: {', '.join(run.name for run in runs)}.")
     else:
         print(f"Study {name} has no run that failed or was interrupted.")
+        stopped = [run for run in store.study(name).runs() if run.state is RunState.STOPPED]
+        if stopped:
+            say(
+                f"{plural(len(stopped), 'run')} stopped on request: 'python -m segcore run resume "
+                f"{name}/{stopped[0].name}' lets one go on."
+            )
     if runs:
         say_if_paused(store)
 
@@ -163,9 +169,13 @@ def extend_study(name: StudyName, epochs: Epochs, as_json: Json = False) -> None
     rows = store.statuses(store.study(name).runs())
     finished = [run for run, status in rows if status.state is RunState.FINISHED]
     runs = [run for run in finished if run.config.recipe.epochs < epochs]
-    if finished and not runs:
+    if not finished:
+        raise ConfigError(f"No run of study {name} is finished now; only finished runs can train longer.")
+    if not runs:
         longest = max(run.config.recipe.epochs for run in finished)
-        raise ConfigError(f"The runs of study {name} have trained {longest} epochs already.", field="epochs")
+        raise ConfigError(
+            f"The finished runs of study {name} have trained {longest} epochs already; ask for more.", field="epochs"
+        )
     store.extend(runs, epochs)
     if runs:
         ensure_scheduler(store.workspace)

@@ -10,6 +10,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from segcore.config import StudyConfig
@@ -21,8 +22,19 @@ from segcore.status import RunState
 from segcore.store import RunStore
 from tests.faults.lab import ROOT, recipe
 
-STUDIES = ("meadow", "quarry")
-TURNS = {"app": 20, "command": 4}
+STUDIES = ("meadow", "quarry", "orchard")
+TURNS = {"app": 24, "command": 4}
+LAUNCHES = 6
+"""All apps begin with so many."""
+TICK = 0.15
+"""Seconds. Apps act together at each tick of a clock that all processes share, and on the same things."""
+
+
+def next_tick() -> random.Random:
+    """Wait for the next tick; return what is chance to it, and the same for all who act at it."""
+    number = int(time.monotonic() / TICK) + 1
+    time.sleep(max(0.0, number * TICK - time.monotonic()))
+    return random.Random(number)
 
 
 def config(chance: random.Random) -> StudyConfig:
@@ -38,22 +50,21 @@ def config(chance: random.Random) -> StudyConfig:
     )
 
 
-def app_turn(store: RunStore, chance: random.Random) -> list[Run]:
+def app_turn(store: RunStore, chance: random.Random, turn: int) -> list[Run]:
     """Do one thing as a page does it; return new runs."""
-    what = chance.choice(("launch", "launch", "stop", "stop", "resume", "resume", "move", "settings"))
-    if what == "launch":
-        return launch_study(config(chance), store.workspace)
     runs = store.runs()
-    if not runs:
-        return []
-    run = chance.choice(runs)
+    what = chance.choice(("launch", "stop", "stop", "stop", "resume", "resume", "move", "settings"))
+    common = next_tick()
+    if turn < LAUNCHES or what == "launch" or not runs:
+        return launch_study(config(common), store.workspace)
+    run = common.choice(runs)
     if what == "stop":
-        store.stop(chance.choice(store.active() or [run]))
+        store.stop(common.choice(store.active() or [run]))
     elif what == "resume":
-        store.requeue(chance.choice([run for run in runs if run.state is RunState.STOPPED] or [run]))
+        store.requeue(common.choice([run for run in runs if run.state is RunState.STOPPED] or [run]))
         ensure_scheduler(store.workspace)
     elif what == "move":
-        store.move(chance.choice(store.waiting() or [run]), chance.randrange(3))
+        store.move(common.choice(store.waiting() or [run]), chance.randrange(3))
     else:
         store.set_queue(paused=chance.random() < 0.3, slots=chance.choice((1, 2)))
         ensure_scheduler(store.workspace)
@@ -91,9 +102,9 @@ def main(kind: str, seed: int, report: Path) -> None:
     """Take all turns."""
     chance, store = random.Random(seed), RunStore()
     launched: list[str] = []
-    for _ in range(TURNS[kind]):
+    for turn in range(TURNS[kind]):
         try:
-            new = app_turn(store, chance) if kind == "app" else command_turn(store, chance)
+            new = app_turn(store, chance, turn) if kind == "app" else command_turn(store, chance)
         except SegcoreError as error:
             print(f"refused: {error}", flush=True)
             continue
