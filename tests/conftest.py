@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +18,22 @@ from segcore.config import DatasetConfig
 from segcore.store import RunStore
 from segcore.workspace import HOME_VARIABLE, Workspace
 from tests import factories
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Without a sandbox as containers have none to give; the rest keeps it from looking for the network.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture
@@ -56,3 +74,20 @@ def test_data() -> Path:
     if not path.is_dir():
         pytest.fail(f"SEGCORE_TEST_DATA={value} is no folder")
     return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium: one for all tests, as two playwrights cannot live in one process."""
+    from playwright.sync_api import sync_playwright
+
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        reason = f"none of the browsers {', '.join(BROWSERS)} is installed"
+        if os.environ.get("SEGCORE_REQUIRE_BROWSER"):
+            pytest.fail(f"SEGCORE_REQUIRE_BROWSER is set, but {reason}")
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()

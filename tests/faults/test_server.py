@@ -17,7 +17,6 @@ from segcore.launch.local import scheduler_alive
 from segcore.runs import Study
 from segcore.status import RunState
 from segcore.store import RunStore
-from tests.e2e.conftest import browser  # noqa: F401 (a fixture)
 from tests.e2e.test_app import fill, settled
 from tests.faults.conftest import Reference
 from tests.faults.lab import ROOT, check_files, check_tidy, environment, wait_for, wait_for_epoch
@@ -62,7 +61,7 @@ def answers(address: str) -> bool:
 def test_the_server_is_killed(
     store: RunStore,
     reference: Reference,
-    browser: Browser,  # noqa: F811 (the fixture's name)
+    browser: Browser,
     server: tuple[subprocess.Popen[bytes], str],
 ) -> None:
     # How the study computes is settled beforehand, so that nothing needs to be measured.
