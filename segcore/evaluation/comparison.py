@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import fmean, median, stdev
@@ -21,8 +21,8 @@ from segcore.errors import WorkspaceError
 from segcore.evaluation.collapse import collapsed
 from segcore.models import catalog
 from segcore.records import EpochRecord
-from segcore.runs import Run
-from segcore.status import RunState, Status
+from segcore.runs import Run, statuses
+from segcore.status import RunState
 
 CONFIDENCE = 0.95
 
@@ -166,7 +166,7 @@ def best_epoch(run: Run) -> EpochRecord | None:
 
 def majority_of(runs: Iterable[Run]) -> float | None:
     """Return the majority-class baseline that the runs recorded; None before the first has, or if they differ."""
-    found = {status.majority_baseline for _, status in _statuses(runs)} - {None}
+    found = {status.majority_baseline for _, status in statuses(runs)} - {None}
     return found.pop() if len(found) == 1 else None
 
 
@@ -220,12 +220,12 @@ def result_table(runs: Iterable[Run]) -> list[ResultRow]:
 
 
 def _row(contender: Contender) -> ResultRow:
-    statuses = _statuses(contender.runs)
-    finished = [(run, status) for run, status in statuses if status.state is RunState.FINISHED]
+    rows = statuses(contender.runs)
+    finished = [(run, status) for run, status in rows if status.state is RunState.FINISHED]
     best = [(run, record) for run, _ in finished if (record := best_epoch(run)) is not None]
     miou = mean_interval(record.val_miou for _, record in best)
     accuracy = mean_interval(record.val_pixel_accuracy for _, record in best)
-    costs = [cost for run, _ in statuses if (cost := run.cost())]
+    costs = [cost for run, _ in rows if (cost := run.cost())]
     latencies = [float(cost["latency_p50_ms"]) for cost in costs if cost.get("latency_p50_ms") is not None]
     first = costs[0] if costs else {}
     return ResultRow(
@@ -236,10 +236,8 @@ def _row(contender: Contender) -> ResultRow:
         weights=contender.weights,
         color=contender.color,
         n=miou.n,
-        states=dict(Counter(str(status.state) for _, status in statuses)),
-        collapsed=sum(
-            collapsed(run.epochs(), majority=status.majority_baseline) is not None for run, status in statuses
-        ),
+        states=dict(Counter(str(status.state) for _, status in rows)),
+        collapsed=sum(collapsed(run.epochs(), majority=status.majority_baseline) is not None for run, status in rows),
         seeds=sorted(run.config.seed for run, _ in best),
         miou=_known(miou.mean),
         miou_low=_known(miou.low),
@@ -257,17 +255,6 @@ def _row(contender: Contender) -> ResultRow:
         latency_ms=median(latencies) if latencies else None,
         device=first.get("device"),
     )
-
-
-def _statuses(runs: Iterable[Run]) -> Sequence[tuple[Run, Status]]:
-    """Runs with their status; one whose directory vanished meanwhile is left out."""
-    rows = []
-    for run in runs:
-        try:
-            rows.append((run, run.status))
-        except WorkspaceError:
-            continue
-    return rows
 
 
 def _known(value: float) -> float | None:

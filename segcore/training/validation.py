@@ -12,12 +12,10 @@ from torch import Tensor
 
 from segcore.config import IGNORE_INDEX
 from segcore.data.loaders import Loaders
-from segcore.inference.tiling import predict_bands, starts
+from segcore.inference.tiling import OVERLAP, predict_bands, starts
 from segcore.training.group import Group
 from segcore.training.losses import SegmentationLoss, sums_of_probabilities
 
-OVERLAP = 0.25
-"""Share of a window that its neighbour covers as well."""
 PREVIEW_SIDE = 512
 """Longer side in pixels of the predictions kept for looking at, at most."""
 
