@@ -217,21 +217,24 @@ class RunConfig(Config):
         None, description="Local file in which the pretrained weights were found at the launch."
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random in the run.")
+    fold: int | None = Field(None, ge=0, description="Which of the study's folds it is judged on; none without folds.")
+    folds: int = Field(0, ge=0, description="How many folds the study has; 0 where it has one split.")
 
     @property
     def name(self) -> str:
         """Directory name of the run inside its study."""
-        return run_name(self.encoder, self.weights, self.seed)
+        return run_name(self.encoder, self.weights, self.seed, self.fold)
 
     @property
     def contender(self) -> str:
-        """Runs of one study with the same contender differ in their seed alone."""
+        """Runs of one study with the same contender differ in their seed and fold alone."""
         return self.encoder if self.weights == "pretrained" else f"{self.encoder} (scratch)"
 
 
-def run_name(encoder: str, weights: Weights, seed: int) -> str:
+def run_name(encoder: str, weights: Weights, seed: int, fold: int | None = None) -> str:
     """Return what a run is called inside its study."""
-    return f"{encoder}{'' if weights == 'pretrained' else '-scratch'}-seed{seed}"
+    scratch, part = "" if weights == "pretrained" else "-scratch", "" if fold is None else f"-fold{fold}"
+    return f"{encoder}{scratch}-seed{seed}{part}"
 
 
 class StudyConfig(Config):
@@ -245,12 +248,25 @@ class StudyConfig(Config):
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
         (0,), min_length=1, description="One run of every backbone for each seed; 3 or more show how sure a result is."
     )
+    folds: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Judge on k parts in turn, training on the others each time, so that every image is judged once; 0 "
+        "for the dataset's one split.",
+    )
+    racing: bool = Field(
+        False,
+        description="Stop backbones early that are clearly behind, so that the best is found for less training.",
+    )
     recipe: Recipe = Field(
         default_factory=Recipe, description="Everything about training but the backbone and the seed."
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.folds == 1:
+            raise ValueError("folds must be 0 or at least 2: one fold leaves nothing to train on")
         for field, values in (("encoders", self.encoders), ("seeds", self.seeds)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{field} must differ, got {', '.join(map(str, values))}")

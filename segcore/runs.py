@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -30,6 +30,9 @@ from segcore.files import FileCache, append_json_line, atomic_path, read_json, r
 from segcore.inherited import is_held
 from segcore.records import EpochRecord, StepRecord
 from segcore.status import CLAIMED, RunState, Status, is_alive
+
+Part = Literal["val", "test"]
+"""Parts of a split that a network can be judged on."""
 
 SHARED_FILES = ("status.json", "request.json")
 """Files of a run that others than its worker write, too, holding the queue's lock."""
@@ -45,6 +48,9 @@ class Evaluation:
     """int64 of shape (images, classes, classes): [n, t, p] pixels of true class t predicted as p."""
     epoch: int
     """The epoch after which the weights were taken."""
+    sizes: np.ndarray | None = None
+    """int64 (images, classes, bins, 2): by class and size of the object (connected region of the mask) that a labelled
+    pixel belongs to, how many there are and how many were found. None in runs of an earlier version."""
 
 
 class Run:
@@ -232,20 +238,26 @@ class Run:
     def write_cost(self, value: dict[str, Any]) -> None:
         write_json(self.path / "cost.json", value)
 
-    def evaluation(self) -> Evaluation | None:
-        """Per-image confusion counts on the validation images at the best epoch, or None so far."""
-        path = self.path / "evaluation.npz"
+    def evaluation_path(self, part: Part = "val") -> Path:
+        """Where the counts on one part of the split are kept."""
+        return self.path / ("evaluation.npz" if part == "val" else f"evaluation-{part}.npz")
+
+    def evaluation(self, part: Part = "val") -> Evaluation | None:
+        """Per-image confusion counts at the best epoch, or None so far; on test only once the user opened it."""
+        path = self.evaluation_path(part)
         return _evaluations.get(path) if path.exists() else None
 
-    def write_evaluation(self, evaluation: Evaluation) -> None:
-        with atomic_path(self.path / "evaluation.npz") as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(
-                file,
-                val_names=np.array(evaluation.names, dtype=np.str_),
-                val_groups=np.array(evaluation.groups, dtype=np.str_),
-                val_counts=evaluation.counts.astype(np.int64),
-                epoch=np.int64(evaluation.epoch),
-            )
+    def write_evaluation(self, evaluation: Evaluation, part: Part = "val") -> None:
+        arrays: dict[str, np.ndarray] = {
+            "val_names": np.array(evaluation.names, dtype=np.str_),
+            "val_groups": np.array(evaluation.groups, dtype=np.str_),
+            "val_counts": evaluation.counts.astype(np.int64),
+            "epoch": np.array(evaluation.epoch, dtype=np.int64),
+        }
+        if evaluation.sizes is not None:
+            arrays["val_sizes"] = evaluation.sizes.astype(np.int64)
+        with atomic_path(self.evaluation_path(part)) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     @property
     def previews_directory(self) -> Path:
@@ -430,7 +442,12 @@ def _parse_epochs(path: Path) -> list[EpochRecord]:
     return [latest[epoch] for epoch in sorted(latest)]
 
 
-def _load_evaluation(path: Path) -> Evaluation:
+def load_evaluation(path: Path) -> Evaluation:
+    """Read counts from a run's file.
+
+    Raises:
+        WorkspaceError: it is damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return Evaluation(
@@ -438,6 +455,7 @@ def _load_evaluation(path: Path) -> Evaluation:
                 groups=arrays["val_groups"].tolist(),
                 counts=arrays["val_counts"],
                 epoch=int(arrays["epoch"]),
+                sizes=arrays.get("val_sizes"),
             )
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise WorkspaceError(f"{path} is damaged ({error}). Remove the run and launch it again.") from error
@@ -455,4 +473,4 @@ def _load_config(path: Path) -> RunConfig:
 
 _configs = FileCache(_load_config, entries=4096)
 _epochs = FileCache(_parse_epochs, entries=4096)
-_evaluations = FileCache(_load_evaluation, entries=32)
+_evaluations = FileCache(load_evaluation, entries=32)

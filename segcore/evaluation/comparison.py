@@ -12,19 +12,17 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from statistics import fmean, median, stdev
 from typing import TypedDict
 
 from segcore.config import Weights
 from segcore.errors import WorkspaceError
 from segcore.evaluation.collapse import collapsed
+from segcore.evaluation.statistics import CONFIDENCE, t_quantile
 from segcore.models import catalog
 from segcore.records import EpochRecord
 from segcore.runs import Run, statuses
 from segcore.status import RunState
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def mean_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> In
     if n < 2:
         return Interval(known[0] if known else math.nan, math.nan, math.nan, n, math.nan)
     mean, sd = fmean(known), stdev(known)
-    half = _t_quantile(n - 1, confidence) * sd / math.sqrt(n)
+    half = t_quantile(n - 1, confidence) * sd / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n, sd)
 
 
@@ -259,11 +257,3 @@ def _row(contender: Contender) -> ResultRow:
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-@lru_cache(maxsize=256)
-def _t_quantile(freedom: int, confidence: float) -> float:
-    """Two-sided quantile of Student's t."""
-    from scipy.special import stdtrit  # a tenth of the import time of scipy.stats
-
-    return float(stdtrit(freedom, (1 + confidence) / 2))
