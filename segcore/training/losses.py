@@ -44,7 +44,22 @@ def sums_of_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
         labels: as for `pixel_sums`.
     """
     right = probabilities.gather(1, _index(labels)).clamp_min(torch.finfo(probabilities.dtype).tiny)
-    return _sums(right.log(), probabilities, labels)
+    if probabilities.device.type != "cpu":
+        return _sums(right.log(), probabilities, labels)
+    # Nothing is to be learnt from here, so that most passes over all classes can be left out: 0.8 ms in place of 3.3 ms
+    # for an image of 256 px and 13 classes.
+    batch, classes = probabilities.shape[:2]
+    known = labels != IGNORE_INDEX
+    weight = known.to(probabilities.dtype)
+    image = torch.arange(batch)[:, None, None]
+    cell = (image * (classes + 1) + labels.masked_fill(~known, classes)).flatten()  # the last cell: what is ignored
+    cells = batch * (classes + 1)
+    of_class = torch.bincount(cell, weights=right.flatten().double(), minlength=cells).view(batch, -1)[:, :classes]
+    pixels = torch.bincount(cell, minlength=cells).view(batch, -1)[:, :classes]
+    given = torch.bmm(probabilities.flatten(2), weight.flatten(1)[:, :, None])[:, :, 0]
+    cross_entropy = -(right[:, 0].log() * weight).sum((1, 2))
+    totals = [cross_entropy[:, None], weight.sum((1, 2))[:, None], of_class, given, pixels]
+    return torch.cat([total.to(probabilities.dtype) for total in totals], 1)
 
 
 def _index(labels: Tensor) -> Tensor:
