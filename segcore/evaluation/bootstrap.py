@@ -8,6 +8,7 @@ seeds (it covers 75-92 % where 95 % is meant), which is why it decides nothing h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,10 +67,15 @@ def _pooled_scores(weights: np.ndarray, hits: np.ndarray, whole: np.ndarray) -> 
     pooled_whole = (weights @ whole.reshape(groups, -1)).reshape(-1, networks, ratios)
     known = pooled_whole > 0
     shares = np.divide(pooled_hits, pooled_whole, out=np.zeros_like(pooled_hits), where=known)
-    return shares.sum(axis=2) / np.maximum(known.sum(axis=2), 1)
+    count = known.sum(axis=2)
+    # A draw without a pixel of the one class that is looked at has no score.
+    return np.divide(shares.sum(axis=2), count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
 def percentile_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return the middle `confidence` of resampled values (B,)."""
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    """Return the middle `confidence` of resampled values (B,), those without a score left out; NaN where none has."""
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return math.nan, math.nan
+    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
