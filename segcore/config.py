@@ -208,7 +208,9 @@ class RunConfig(Config):
     study: Name = Field(description="The study it belongs to.")
     dataset: DatasetConfig = Field(description="The data, as it was when the run was created.")
     dataset_fingerprint: str = Field(description="Hash of the dataset's files and class table.")
-    split_fingerprint: str = Field(description="Hash of the split; the split itself stands in the study's split.json.")
+    split_fingerprint: str = Field(
+        description="Hash of its split, or of its fold's; the split itself stands in the study's split.json."
+    )
     recipe: Recipe = Field(description="Everything about training but the backbone and the seed.")
     decoder: str = Field("unet", description="What turns the backbone's features into a mask.")
     encoder: str = Field(description="The backbone: a timm name, with its weights tag when pretrained.")
@@ -224,6 +226,11 @@ class RunConfig(Config):
     def name(self) -> str:
         """Directory name of the run inside its study."""
         return run_name(self.encoder, self.weights, self.seed, self.fold)
+
+    @property
+    def repetition(self) -> str:
+        """What tells the run from the others of its contender: "seed 0", "seed 0, fold 2 of 3"."""
+        return f"seed {self.seed}" + ("" if self.fold is None else f", fold {self.fold + 1} of {self.folds}")
 
     @property
     def contender(self) -> str:
@@ -263,11 +270,27 @@ class StudyConfig(Config):
         default_factory=Recipe, description="Everything about training but the backbone and the seed."
     )
 
+    @field_validator("folds")
+    @classmethod
+    def _check_folds(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("must be 0 or at least 2, not 1: one fold leaves nothing to train on")
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.folds == 1:
-            raise ValueError("folds must be 0 or at least 2: one fold leaves nothing to train on")
         for field, values in (("encoders", self.encoders), ("seeds", self.seeds)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{field} must differ, got {', '.join(map(str, values))}")
         return self
+
+    @property
+    def grid(self) -> list[tuple[int, int | None, str]]:
+        """(seed, fold, encoder) of every run, in the order of the queue.
+
+        Backbones vary fastest, so that each has its first result before any has its second; then folds, as a seed
+        can be compared only once all its folds are done: that way the first seed is comparable after its share of
+        the time, and not only at the very end.
+        """
+        folds: list[int | None] = list(range(self.folds)) if self.folds else [None]
+        return [(seed, fold, encoder) for seed in self.seeds for fold in folds for encoder in self.encoders]

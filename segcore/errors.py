@@ -14,6 +14,7 @@
     │   ├── IncompatibleError  this backbone, decoder and image size do not go together
     │   └── WeightsError       pretrained weights are not here, or are not what they should be
     ├── TrainingError          a run that cannot go on
+    ├── SealError              test images that nobody has opened, or that there are none of
     └── LaunchError            the queue of background runs
 
 A message says what came, what was expected and what to do next. Anything else that escapes segcore is
@@ -88,6 +89,10 @@ class WeightsError(ModelError):
 
 class TrainingError(SegcoreError):
     """A training run that cannot go on."""
+
+
+class SealError(SegcoreError):
+    """Test scores are sealed, or there is nothing to open."""
 
 
 class LaunchError(SegcoreError):

@@ -88,6 +88,14 @@ class RunQueue:
         """The runs that wait, the next one first."""
         return [run for run, _ in self._waiting()]
 
+    def standing(self) -> list[Run]:
+        """The runs that wait at a rung of their race for the others, in the queue's order."""
+        return [run for run, status in self._waiting() if status.standing]
+
+    def ready(self) -> bool:
+        """Whether a run waits that could start now."""
+        return any(not status.standing for _, status in self._waiting())
+
     def training(self) -> list[tuple[Run, Status]]:
         """The runs whose processes live, with their status, in no order."""
         return [row for row in statuses(self._every_run()) if row[1].state is RunState.RUNNING]
@@ -153,7 +161,7 @@ class RunQueue:
             if self.queue_settings().paused:
                 return None
             for run, status in self._waiting():
-                if run in passing:
+                if run in passing or status.standing:
                     continue
                 claimed = replace(status, state=RunState.RUNNING, phase=CLAIMED, device=device, message="", hint="")
                 try:
@@ -179,6 +187,19 @@ class RunQueue:
             status = run.status
             if status.state is RunState.RUNNING and status.pid == os.getpid():
                 run.write_status(replace(status, state=RunState.QUEUED, phase="", device=None, message=message))
+
+    def hand_back(self, run: Run, status: Status) -> bool:
+        """Let a run whose worker has taken it to its rung wait there; only for that worker, which then ends.
+
+        Returns False, and changes nothing, where it was asked to stop meanwhile: afterwards nobody would heed that.
+        """
+        message = f"It waits at epoch {status.epoch} for the other runs of its race."
+        with queue_lock(self.workspace):
+            if run.stop_requested():
+                return False
+            waiting = replace(status, state=RunState.QUEUED, phase="", device=None, eta=None)
+            run.write_status(replace(waiting, message=message, hint=""))
+            return True
 
     def recover(self) -> list[Run]:
         """Let runs wait on that a scheduler claimed and died before their process was started, or that died while it

@@ -1,8 +1,11 @@
 """The store of studies and runs: the only module that knows file names under `studies/`.
 
     studies/<study>/study.json      what all its runs share
-    studies/<study>/split.json      the split, as it was at the launch
+    studies/<study>/split.json      the split, as it was at the launch; in a study of folds the images of each, too
     studies/<study>/execution.json  precision and memory format of its runs, measured once by the first
+    studies/<study>/race.json       who was clearly behind at which epoch, where its runs race
+    studies/<study>/test_opened.json    each time its test scores were opened, and what was known then
+    studies/<study>/test_scoring.json   how far the process is that predicts its test images
     studies/<study>/<run>/          one directory a run; each file has one writer
 
 Files are the only channel between the app, the command line, the scheduler and the workers, so reading
@@ -14,7 +17,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -24,7 +27,7 @@ import numpy as np
 from filelock import FileLock
 
 from segcore.config import DatasetConfig, Recipe, RunConfig
-from segcore.data.splits import Split
+from segcore.data.splits import Split, fold_splits
 from segcore.errors import ConfigError, NotFoundError, WorkspaceError
 from segcore.files import FileCache, append_json_line, atomic_path, read_json, read_json_lines, tail, write_json
 from segcore.inherited import is_held
@@ -101,8 +104,13 @@ class Run:
 
     @property
     def split(self) -> Split:
-        """The split the run trains and is judged on."""
-        return Study(self.path.parent).split
+        """The split the run trains and is judged on; in a study of folds that of its fold.
+
+        Raises:
+            NotFoundError: the study has lost its split, or never had that fold.
+        """
+        study, fold = Study(self.path.parent), self.config.fold
+        return study.split if fold is None else study.fold_split(fold)
 
     # State -----------------------------------------------------------------------------------------
 
@@ -127,14 +135,7 @@ class Run:
         return status
 
     def _read_status(self) -> Status:
-        path = self.path / "status.json"
-        value = read_json(path)
-        if value is None:
-            raise NotFoundError(f"{self.path} is no run: it has no status.json.")
-        try:
-            return Status.from_json(value)
-        except WorkspaceError as error:
-            raise WorkspaceError(f"{path} cannot be read: {error} Remove the run.") from error
+        return _statuses.get(self.path / "status.json")
 
     @property
     def state(self) -> RunState:
@@ -247,6 +248,15 @@ class Run:
         path = self.evaluation_path(part)
         return _evaluations.get(path) if path.exists() else None
 
+    def evaluation_epoch(self, part: Part = "val") -> int | None:
+        """Return the epoch whose weights the counts on `part` are of, without reading the counts; None so far.
+
+        Raises:
+            WorkspaceError: the file is damaged.
+        """
+        path = self.evaluation_path(part)
+        return _evaluation_epochs.get(path) if path.exists() else None
+
     def write_evaluation(self, evaluation: Evaluation, part: Part = "val") -> None:
         arrays: dict[str, np.ndarray] = {
             "val_names": np.array(evaluation.names, dtype=np.str_),
@@ -288,6 +298,8 @@ class Run:
             "decoder": config.decoder,
             "weights": config.weights,
             "seed": config.seed,
+            "fold": config.fold,
+            "folds": config.folds,
             "state": status.state.value,
             "epoch": status.epoch,
             "epochs": config.recipe.epochs,
@@ -320,12 +332,13 @@ class Study:
         """Whether this is (still) a study's directory."""
         return (self.path / "study.json").is_file()
 
-    def create(self, shared: dict[str, Any], split: Split) -> None:
+    def create(self, shared: dict[str, Any], split: Split, folds: Sequence[Split] = ()) -> None:
         """Write the directory of a new study; study.json last, as it makes the study visible."""
         self.path.mkdir(parents=True, exist_ok=True)
         for leftover in self.path.glob(".*.tmp"):  # of a launch that was killed
             leftover.unlink(missing_ok=True)
-        write_json(self.path / "split.json", split.to_json())
+        judged = {"folds": [list(fold.val) for fold in folds]} if folds else {}
+        write_json(self.path / "split.json", {**split.to_json(), **judged})
         write_json(self.path / "study.json", shared)
 
     @property
@@ -370,10 +383,39 @@ class Study:
 
     @property
     def split(self) -> Split:
-        value = read_json(self.path / "split.json")
-        if value is None:
-            raise NotFoundError(f"Study {self.name!r} has lost its split.json.")
-        return Split.from_json(value)
+        """The dataset's split at the launch: what runs without folds train and are judged on.
+
+        In a study of folds its train and val images together are what the folds divide; test is the same in all.
+        """
+        return self._splits()[0]
+
+    @property
+    def folds(self) -> int:
+        """Into how many folds its images are divided; 0 where its runs share one split."""
+        return int(self.shared.get("folds", 0))
+
+    @property
+    def racing(self) -> bool:
+        """Whether backbones that are clearly behind stop early."""
+        return bool(self.shared.get("racing", False))
+
+    def fold_split(self, fold: int) -> Split:
+        """Return the split of one fold, counted from 0: judged on its images, trained on those of all others.
+
+        Raises:
+            NotFoundError: the study has no such fold.
+        """
+        found = self.fold_splits()
+        if not 0 <= fold < len(found):
+            raise NotFoundError(f"Study {self.name!r} has no fold {fold + 1}: there are {len(found) or 'none'}.")
+        return found[fold]
+
+    def fold_splits(self) -> list[Split]:
+        """Return the splits of all folds in their order; none without folds."""
+        return list(self._splits()[1])
+
+    def _splits(self) -> tuple[Split, tuple[Split, ...]]:
+        return _splits.get(self.path / "split.json")
 
     def execution(self) -> dict[str, Any] | None:
         """How its runs compute (precision, memory format), why, and the rates measured; None before the first run.
@@ -384,6 +426,82 @@ class Study:
 
     def write_execution(self, value: dict[str, Any]) -> None:
         write_json(self.path / "execution.json", value)
+
+    def race(self) -> list[dict[str, Any]]:
+        """What was decided at each rung so far, the first rung first; see `evaluation.racing.entry`.
+
+        Raises:
+            WorkspaceError: it cannot be read.
+        """
+        path = self.path / "race.json"
+        rungs = (read_json(path) or {"rungs": []}).get("rungs")
+        if not isinstance(rungs, list) or not all(isinstance(rung, dict) and "epoch" in rung for rung in rungs):
+            raise WorkspaceError(f"{path} is damaged. Restore it from a copy, or remove it.")
+        return rungs
+
+    def write_race(self, rungs: list[dict[str, Any]]) -> None:
+        """Replace what was decided; under the queue lock."""
+        for leftover in self.path.glob(".race.json.*.tmp"):  # of one that was killed
+            leftover.unlink(missing_ok=True)
+        write_json(self.path / "race.json", {"rungs": rungs})
+
+    # The test part: sealed until it is opened, see `evaluation.seal` ----------------------------------
+
+    def test_openings(self) -> list[dict[str, Any]]:
+        """Return each time its test scores were opened, the first first; see `evaluation.seal.Opening`.
+
+        Raises:
+            WorkspaceError: it cannot be read; nobody then can say whether they are sealed.
+        """
+        path = self.path / "test_opened.json"
+        value = read_json(path)
+        openings = [] if value is None else value.get("openings")
+        if not isinstance(openings, list) or not all(isinstance(entry, dict) for entry in openings):
+            raise WorkspaceError(f"{path} is damaged. Restore it from a copy: it tells what was known of the test.")
+        return openings
+
+    def append_test_opening(self, opening: dict[str, Any]) -> None:
+        """Add an opening to those there are; holding `test_lock`. None is ever changed or taken away."""
+        write_json(self.path / "test_opened.json", {"openings": [*self.test_openings(), opening]})
+
+    def test_lock(self) -> FileLock:
+        """Held by whoever opens the test scores.
+
+        Raises:
+            NotFoundError: the study is gone; taking the lock would make its directory anew.
+        """
+        if not self.exists():
+            raise NotFoundError(f"There is no study {self.name!r} (any more).")
+        return FileLock(self.path / ".test.lock")
+
+    def scoring(self) -> dict[str, Any] | None:
+        """How far the scoring of its test images is, or where it ended; None before the first."""
+        return read_json(self.path / "test_scoring.json")
+
+    def write_scoring(self, value: dict[str, Any]) -> None:
+        write_json(self.path / "test_scoring.json", value)
+
+    @property
+    def scoring_lock(self) -> Path:
+        """Held by the process that scores (see `inherited`), so that there is one at most."""
+        return self.path / ".scoring.lock"
+
+    @property
+    def scoring_log(self) -> Path:
+        """What that process printed."""
+        return self.path / "test_scoring.log"
+
+    def request_scoring_stop(self) -> None:
+        """Ask the process that scores to end; what it has done stays."""
+        write_json(self.path / "test_scoring_request.json", {"stop": True, "time": time.time()})
+
+    def scoring_stop_requested(self) -> bool:
+        return (self.path / "test_scoring_request.json").exists()
+
+    def clear_scoring_request(self) -> None:
+        (self.path / "test_scoring_request.json").unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------------------------------------
 
     def execution_lock(self) -> FileLock:
         """Held by the worker that measures, so that the study's runs get one answer.
@@ -397,8 +515,8 @@ class Study:
 
     def runs(self) -> list[Run]:
         """Its runs, in the order they were created."""
-        runs = [Run(directory) for directory in subdirectories(self.path) if Run(directory).exists()]
-        return sorted(runs, key=_creation)
+        found = [(created, run) for run in map(Run, subdirectories(self.path)) if (created := _creation(run))]
+        return [run for _, run in sorted(found, key=lambda row: row[0])]
 
 
 def statuses(runs: Iterable[Run]) -> list[tuple[Run, Status]]:
@@ -415,15 +533,19 @@ def statuses(runs: Iterable[Run]) -> list[tuple[Run, Status]]:
 def subdirectories(path: Path) -> list[Path]:
     """Return the directories in `path` that are not hidden; none where there is no `path` (any more)."""
     try:
-        return [entry for entry in path.iterdir() if not entry.name.startswith(".") and entry.is_dir()]
+        with os.scandir(path) as entries:  # it knows what is a directory without asking for each
+            return [path / entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
     except OSError:
         return []
 
 
-def _creation(run: Run) -> tuple[float, str]:
+def _creation(run: Run) -> tuple[float, str] | None:
+    """Return what runs are sorted by; None for what is no run's directory."""
     try:
-        return float((read_json(run.path / "status.json") or {}).get("created", 0.0)), run.name
-    except (WorkspaceError, TypeError, ValueError):
+        return _statuses.get(run.path / "status.json").created, run.name
+    except NotFoundError:
+        return None
+    except WorkspaceError:
         return 0.0, run.name  # it is listed, and whoever reads it says what is wrong
 
 
@@ -461,6 +583,33 @@ def load_evaluation(path: Path) -> Evaluation:
         raise WorkspaceError(f"{path} is damaged ({error}). Remove the run and launch it again.") from error
 
 
+def _load_splits(path: Path) -> tuple[Split, tuple[Split, ...]]:
+    """Read the split of a study and those of its folds."""
+    value = read_json(path)
+    if value is None:
+        raise NotFoundError(f"Study {path.parent.name!r} has lost its split.json.")
+    split = Split.from_json(value)
+    return split, tuple(fold_splits(value.get("folds", []), split.test))
+
+
+def _load_epoch(path: Path) -> int:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:  # it reads of the file only what is asked for
+            return int(arrays["epoch"])
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise WorkspaceError(f"{path} is damaged ({error}). Remove the run and launch it again.") from error
+
+
+def _load_status(path: Path) -> Status:
+    value = read_json(path)
+    if value is None:
+        raise NotFoundError(f"{path.parent} is no run: it has no status.json.")
+    try:
+        return Status.from_json(value)
+    except WorkspaceError as error:
+        raise WorkspaceError(f"{path} cannot be read: {error} Remove the run.") from error
+
+
 def _load_config(path: Path) -> RunConfig:
     value = read_json(path)
     if value is None:
@@ -471,6 +620,10 @@ def _load_config(path: Path) -> RunConfig:
         raise WorkspaceError(f"{path} is damaged ({error}) Remove the run and launch it again.") from error
 
 
+# Status files are replaced, never written into, so that each has another time or another number (inode).
+_statuses = FileCache(_load_status, entries=8192)
 _configs = FileCache(_load_config, entries=4096)
+_splits = FileCache(_load_splits, entries=256)
 _epochs = FileCache(_parse_epochs, entries=4096)
 _evaluations = FileCache(load_evaluation, entries=32)
+_evaluation_epochs = FileCache(_load_epoch, entries=4096)

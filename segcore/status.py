@@ -88,6 +88,8 @@ class Status:
     """Processor threads it uses."""
     restarts: int = 0
     """How often it was put back into the queue by itself since a person last queued it: its process was killed."""
+    rung: int | None = None
+    """Epochs after which it waits for the other runs of its race; None where it trains to its end."""
     majority_baseline: float | None = None
     """Pixel accuracy on the validation images of always answering their most frequent class."""
     message: str = ""
@@ -102,6 +104,11 @@ class Status:
             return None
         seconds = time.time() - self.heartbeat
         return seconds if seconds > WORRYING_SECONDS else None
+
+    @property
+    def standing(self) -> bool:
+        """Whether it waits at its rung for the other runs of its race."""
+        return self.state is RunState.QUEUED and self.rung is not None and self.epoch >= self.rung
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

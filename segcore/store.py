@@ -11,8 +11,9 @@ from typing import Any
 
 from segcore import extension
 from segcore.config import DatasetConfig, Recipe, RunConfig, StudyConfig
-from segcore.data.splits import Split
+from segcore.data.splits import Split, folds_fingerprint
 from segcore.errors import ConfigError, ExistsError, NotFoundError, WorkspaceError, nearest
+from segcore.evaluation.racing import next_rung
 from segcore.runqueue import RunQueue, queue_lock
 from segcore.runs import Run, Study, statuses, subdirectories
 from segcore.status import RunState, Status
@@ -88,10 +89,11 @@ class RunStore(RunQueue):
         split: Split,
         weights_files: Mapping[str, Path] | None = None,
         predicted: Mapping[str, float] | None = None,
+        folds: Sequence[Split] = (),
     ) -> list[Run]:
         """Write the directories of all runs that `config` asks for, state `queued`, and return the new ones.
 
-        An existing study of the same dataset, split, recipe and decoder grows; runs that it already has
+        An existing study of the same dataset, split, folds, recipe and decoder grows; runs that it already has
         are left as they are. Where this fails midway, no new run is left behind.
 
         Args:
@@ -101,18 +103,24 @@ class RunStore(RunQueue):
             split: of the dataset; copied into the study.
             weights_files: local files of pretrained weights, by encoder.
             predicted: seconds that each run is expected to take, by its name.
+            folds: as many as `config` asks for, of the images of `split`; copied into the study, too.
 
         Raises:
+            ValueError: `config` asks for another number of folds than `folds` holds.
             ConfigError: a study of that name differs in what its runs must share, or has lost the file that says so.
             WorkspaceError: the workspace cannot be written.
         """
+        if len(folds) != config.folds:
+            raise ValueError(f"{config.folds} folds are asked for, and {len(folds)} are given")
         self.workspace.ensure_writable()
         study = Study(self.workspace.child(self.workspace.studies, config.name))
         shared = {
             "name": config.name,
             "dataset": dataset.to_json(),
             "dataset_fingerprint": dataset_fingerprint,
-            "split_fingerprint": split.fingerprint,
+            "split_fingerprint": folds_fingerprint(folds) if folds else split.fingerprint,
+            "folds": config.folds,
+            "racing": config.racing,
             "recipe": config.recipe.to_json(),
             "decoder": config.decoder,
         }
@@ -129,35 +137,38 @@ class RunStore(RunQueue):
             else:
                 if not study.path.exists():
                     undo.callback(shutil.rmtree, study.path, ignore_errors=True)
-                study.create({**shared, "created": time.time()}, split)
+                study.create({**shared, "created": time.time()}, split, folds)
             place = self.next_place()
-            # Seeds in the outer loop: every backbone has its first result before any has its second.
-            for seed in config.seeds:
-                for encoder in config.encoders:
-                    run_config = RunConfig(
-                        study=config.name,
-                        dataset=dataset,
-                        dataset_fingerprint=dataset_fingerprint,
-                        split_fingerprint=split.fingerprint,
-                        recipe=config.recipe,
-                        decoder=config.decoder,
-                        encoder=encoder,
-                        weights=config.weights,
-                        weights_file=(weights_files or {}).get(encoder),
-                        seed=seed,
-                    )
-                    run = Run(self.workspace.child(study.path, run_config.name))
-                    if run.exists():
-                        continue
-                    undo.callback(shutil.rmtree, run.path, ignore_errors=True)
-                    status = Status(
-                        state=RunState.QUEUED,
-                        created=time.time(),
-                        queued=place + 1e-3 * len(new),
-                        predicted=(predicted or {}).get(run.name),
-                    )
-                    run.create(run_config, status)
-                    new.append(run)
+            # Who comes after the first decision is not raced: there is nobody left to be compared with at that epoch.
+            rung = next_rung(config.recipe.epochs) if config.racing and not study.race() else None
+            for seed, fold, encoder in config.grid:
+                run_config = RunConfig(
+                    study=config.name,
+                    dataset=dataset,
+                    dataset_fingerprint=dataset_fingerprint,
+                    split_fingerprint=(split if fold is None else folds[fold]).fingerprint,
+                    recipe=config.recipe,
+                    decoder=config.decoder,
+                    encoder=encoder,
+                    weights=config.weights,
+                    weights_file=(weights_files or {}).get(encoder),
+                    seed=seed,
+                    fold=fold,
+                    folds=config.folds,
+                )
+                run = Run(self.workspace.child(study.path, run_config.name))
+                if run.exists():
+                    continue
+                undo.callback(shutil.rmtree, run.path, ignore_errors=True)
+                status = Status(
+                    state=RunState.QUEUED,
+                    created=time.time(),
+                    queued=place + 1e-3 * len(new),
+                    predicted=(predicted or {}).get(run.name),
+                    rung=rung,
+                )
+                run.create(run_config, status)
+                new.append(run)
             undo.pop_all()  # all went well: nothing is taken back
         return new
 
@@ -229,12 +240,14 @@ class RunStore(RunQueue):
 
 def _check_same(study: Study, shared: dict[str, Any]) -> None:
     """Refuse runs that would make a study compare what cannot be compared."""
-    existing = study.shared
+    existing = {"folds": 0, "racing": False, **study.shared}  # a study of an earlier version says nothing of these
     for key, read in (("recipe", Recipe.from_json), ("dataset", DatasetConfig.from_json)):
         with suppress(ConfigError):  # what cannot be read differs
             # A study of an earlier version lacks the fields that came since: then the defaults are meant.
             existing[key] = read(existing[key]).to_json()
     differing = [key for key, value in shared.items() if existing.get(key) != value]
+    if "folds" in differing:
+        differing.remove("split_fingerprint")  # another number of folds is another split anyway
     if differing:
         names = ", ".join(_difference(key, existing.get(key), shared[key]) for key in differing)
         raise ConfigError(
@@ -251,6 +264,8 @@ def _difference(key: str, there: Any, asked: Any) -> str:
         details = [f"{field.replace('_', ' ')} {there.get(field)}, not {asked[field]}" for field in asked]
         differing = [text for field, text in zip(asked, details, strict=True) if there.get(field) != asked[field]]
         return f"{name} ({'; '.join(differing)})"
-    if key == "decoder":
+    if key in ("decoder", "folds"):
         return f"{name} ({there}, not {asked})"
+    if key == "racing":
+        return f"{name} ({'on' if there else 'off'}, not {'on' if asked else 'off'})"
     return name

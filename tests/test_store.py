@@ -12,17 +12,18 @@ from pathlib import Path
 import psutil
 import pytest
 
+from segcore import runs as runs_module
 from segcore import status as status_module
 from segcore.config import Recipe, StudyConfig
 from segcore.errors import ConfigError, ExistsError, NotFoundError, WorkspaceError
 from segcore.files import read_json, write_json
 from segcore.inherited import inheritable, is_held
-from segcore.runqueue import HUNG_SECONDS, QueueSettings
+from segcore.runqueue import HUNG_SECONDS, QueueSettings, queue_lock
 from segcore.runs import Run
 from segcore.status import RunState, is_alive, process_identity
 from segcore.store import RunStore
 from segcore.workspace import Workspace
-from tests.factories import RESNET18, fake_dataset, make_mixed_study, make_run
+from tests.factories import RESNET18, fake_dataset, make_mixed_study, make_run, make_study
 
 
 def create(store: RunStore, **changes: object) -> list[Run]:
@@ -606,3 +607,21 @@ def test_an_extension_that_breaks_off_leaves_a_run_that_can_go_on(
     store.extend([run], 8)
     assert [entry["to"] for entry in run.extensions()] == [8]
     assert len(run.provenance()["extended"]) == 1
+
+
+def test_a_status_is_parsed_once_until_it_is_replaced(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_study(store, seeds=range(3))
+    assert len(store.statuses()) == len(made)
+    parsed: list[Path] = []
+    read = runs_module.read_json
+    monkeypatch.setattr(runs_module, "read_json", lambda path: parsed.append(path) or read(path))
+    for _ in range(3):
+        assert store.runs() == made
+        assert all(status.state is RunState.FINISHED for _, status in store.statuses())
+    assert [path for path in parsed if path.name == "status.json"] == []
+    for message in ("one", "two", "six"):  # of equal length, one just after the other
+        with queue_lock(store.workspace):
+            made[0].write_status(replace(made[0].status, message=message))
+        assert made[0].status.message == message
+    shutil.rmtree(made[1].path)
+    assert store.runs() == [made[0], *made[2:]]

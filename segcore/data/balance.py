@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import permutations
 
 import numpy as np
 
-_ABSENCE = (2.0, 0.5, 0.25)
+ABSENCE = (2.0, 0.5, 0.25)
 """Cost of a class that is nowhere in train (it cannot be learnt), val (it cannot be judged) or test. For
 comparison: in a fifth of the images, all or nothing of a class, where a fifth was due, cost 4 and 0.25."""
 
 
-def deal(amounts: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
+def deal(amounts: np.ndarray, shares: np.ndarray, seed: int, absence: Sequence[float] = ABSENCE) -> np.ndarray:
     """Deal groups to parts: the best of several greedy dealings, each improved by moves and swaps.
 
     Args:
         amounts: (G, K) float, what each group holds: images, then pixels of each class.
         shares: (P,) float, what share of everything each part shall get; at most G parts.
         seed: of the order in which groups are dealt.
+        absence: what it costs where a part lacks a class altogether, one a part.
 
     Returns:
         the part of each group: (G,) int, 0 .. P-1; every part gets at least one.
@@ -28,7 +30,7 @@ def deal(amounts: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
     best, best_cost = np.zeros(0, dtype=np.intp), np.inf
     for _ in range(starts):
         parts = _greedy(amounts, shares, rng)
-        parts, cost = _improve(parts, amounts, shares)
+        parts, cost = _improve(parts, amounts, shares, absence)
         if cost < best_cost - 1e-12:
             best, best_cost = parts, cost
     return best
@@ -44,11 +46,11 @@ def _normalise(amounts: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def _cost(held: np.ndarray, goal: np.ndarray, share: float, part: int) -> np.ndarray:
+def _cost(held: np.ndarray, goal: np.ndarray, share: float, absence: float) -> np.ndarray:
     """Return what is wrong with a part that holds `held`, (..., K): squared deviation from its goal, relative to
     the part's size, and classes that it lacks altogether."""
     deviation = ((held - goal) ** 2).sum(axis=-1) / share
-    return np.asarray(deviation + _ABSENCE[part] * (held < 1e-9).sum(axis=-1))
+    return np.asarray(deviation + absence * (held < 1e-9).sum(axis=-1))
 
 
 def _greedy(amounts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -69,14 +71,16 @@ def _greedy(amounts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -
     return parts
 
 
-def _improve(parts: np.ndarray, amounts: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, float]:
+def _improve(
+    parts: np.ndarray, amounts: np.ndarray, shares: np.ndarray, absence: Sequence[float]
+) -> tuple[np.ndarray, float]:
     """Move one group or swap two as long as that lowers the cost and leaves no part empty."""
     goals = shares[:, None] * amounts.sum(axis=0)
     parts = parts.copy()
     sums = np.stack([amounts[parts == part].sum(axis=0) for part in range(len(shares))])
-    cost = sum(float(_cost(sums[part], goals[part], shares[part], part)) for part in range(len(shares)))
+    cost = sum(float(_cost(sums[part], goals[part], shares[part], absence[part])) for part in range(len(shares)))
     for _ in range(min(4 * len(parts), 400)):
-        gain, moved = _best_change(parts, amounts, sums, goals, shares)
+        gain, moved = _best_change(parts, amounts, sums, goals, shares, absence)
         if gain < 1e-12:
             break
         cost -= gain
@@ -88,7 +92,12 @@ def _improve(parts: np.ndarray, amounts: np.ndarray, shares: np.ndarray) -> tupl
 
 
 def _best_change(
-    parts: np.ndarray, amounts: np.ndarray, sums: np.ndarray, goals: np.ndarray, shares: np.ndarray
+    parts: np.ndarray,
+    amounts: np.ndarray,
+    sums: np.ndarray,
+    goals: np.ndarray,
+    shares: np.ndarray,
+    absence: Sequence[float],
 ) -> tuple[float, list[tuple[int, int]]]:
     """Return by how much the best move or swap lowers the cost, and the (group, new part) that do it."""
     best: tuple[float, list[tuple[int, int]]] = 0.0, []
@@ -102,8 +111,8 @@ def _best_change(
             choices.append(((amounts[here][:, None] - amounts[there][None]).reshape(-1, amounts.shape[1]), True))
         for moved, swap in choices:
             gains = sum(
-                _cost(sums[part], goals[part], shares[part], part)
-                - _cost(sums[part] + sign * moved, goals[part], shares[part], part)
+                _cost(sums[part], goals[part], shares[part], absence[part])
+                - _cost(sums[part] + sign * moved, goals[part], shares[part], absence[part])
                 for part, sign in ((source, -1), (target, 1))
             )
             place = int(np.argmax(gains))

@@ -15,7 +15,7 @@ from segcore.data.classes import ClassTable
 from segcore.data.pairing import Pair
 from segcore.data.readers import read_image, read_mask
 from segcore.data.report import CheckReport, ImageFacts
-from segcore.data.splits import Split, groups_across_parts, split_by_group
+from segcore.data.splits import Split, folds_by_group, groups_across_parts, split_by_group
 from segcore.data.state import DatasetState, examine, list_sources, read_state, write_state
 from segcore.errors import DatasetError, NotFoundError, SplitError, nearest
 from segcore.files import read_json, write_json
@@ -162,6 +162,17 @@ class Dataset:
         self.set_split(split)
         return split
 
+    def folds(self, k: int, split: Split) -> list[Split]:
+        """Divide the train and val images of `split` into k folds by group; its test images stay sealed in each.
+
+        Raises:
+            SplitError: there are too few groups.
+        """
+        used = {*split.train, *split.val}
+        facts = [fact for fact in self.facts if fact.name in used]
+        groups, pixels = _contents(facts)
+        return folds_by_group(groups, pixels, k, test=split.test)
+
     # Source ----------------------------------------------------------------------------------------
 
     def changed(self) -> bool:
@@ -254,9 +265,14 @@ class Dataset:
 
 def auto_split(facts: Sequence[ImageFacts], val: float, test: float, seed: int) -> Split:
     """Divide images by group, balanced as `split_by_group` says."""
-    groups = {fact.name: fact.group for fact in facts}
-    pixels = {fact.name: np.array(fact.class_pixels, dtype=np.int64) for fact in facts}
+    groups, pixels = _contents(facts)
     return split_by_group(groups, pixels, val=val, test=test, seed=seed)
+
+
+def _contents(facts: Sequence[ImageFacts]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Return the group and the pixels of each class, (C,), of every image."""
+    groups = {fact.name: fact.group for fact in facts}
+    return groups, {fact.name: np.array(fact.class_pixels, dtype=np.int64) for fact in facts}
 
 
 def check_names(split: Split, known: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Train, validation and test images: divided by group, so that no scene stands on two sides.
+"""Train, validation and test images, or folds: divided by group, so that no scene stands on two sides.
 
 Frames of one scene are near-copies of each other; with some in train and some in val every score is
 inflated. So whole groups are dealt out, and among the ways to do it one is sought in which every part
@@ -10,15 +10,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from segcore.data.balance import deal
+from segcore.data.balance import ABSENCE, deal
 from segcore.errors import SplitError, nearest
+from segcore.text import plural
 
 PARTS = ("train", "val", "test")
 
@@ -86,20 +87,93 @@ def split_by_group(
     """
     shares = _shares(val, test)
     names = sorted(groups)
-    group_names = sorted(set(groups.values()))
-    if len(group_names) < len(shares):
-        raise SplitError(_too_few(len(names), len(group_names), len(shares)), field="val")
+    found = len(set(groups.values()))
+    if found < len(shares):
+        raise SplitError(_too_few(len(names), found, len(shares)), field="val")
+    part_of = _dealt(names, groups, class_pixels, shares, seed, ABSENCE)
+    return Split(*(tuple(name for name in names if part_of[name] == part) for part in range(len(PARTS))))
+
+
+def _dealt(
+    names: Sequence[str],
+    groups: Mapping[str, str],
+    class_pixels: Mapping[str, np.ndarray],
+    shares: Sequence[float],
+    seed: int,
+    absence: Sequence[float],
+) -> dict[str, int]:
+    """Deal whole groups out to parts of these shares; return the part of each image."""
+    group_names = sorted({groups[name] for name in names})
     index = {group: position for position, group in enumerate(group_names)}
     rows = np.array([index[groups[name]] for name in names])
     columns = np.array([class_pixels[name] for name in names], dtype=np.float64).reshape(len(names), -1)
     amounts = np.zeros((len(group_names), columns.shape[1] + 1))
     np.add.at(amounts[:, 0], rows, 1.0)
     np.add.at(amounts[:, 1:], rows, columns)
-    part_of_group = deal(amounts, np.array(shares), seed)
-    lists: list[list[str]] = [[], [], []]
-    for name, row in zip(names, rows, strict=True):
-        lists[part_of_group[row]].append(name)
-    return Split(*(tuple(part) for part in lists))
+    part_of_group = deal(amounts, np.array(shares), seed, absence)
+    return {name: int(part_of_group[row]) for name, row in zip(names, rows, strict=True)}
+
+
+def folds_by_group(
+    groups: Mapping[str, str],
+    class_pixels: Mapping[str, np.ndarray],
+    k: int,
+    *,
+    test: Iterable[str] = (),
+    seed: int = 0,
+) -> list[Split]:
+    """Divide images into k folds by group, alike in size and classes; each fold is judged on its part in turn.
+
+    Every image but those of `test` stands in val of exactly one fold and in train of all others. The same input always
+    gives the same folds.
+
+    Args:
+        groups: image name -> the name of its group.
+        class_pixels: image name -> pixels of each class, integers of shape (C,).
+        k: how many folds, 2 or more.
+        test: images that no fold trains or is judged on: they stay sealed, as test of every fold.
+        seed: decides between ways to divide that are about equally balanced.
+
+    Raises:
+        SplitError: fewer than two folds, or fewer groups than folds (field "folds").
+    """
+    if k < 2:
+        raise SplitError(f"{k} folds leave nothing to train on; ask for 2 or more.", field="folds")
+    sealed = tuple(test)
+    names = sorted(groups.keys() - set(sealed))
+    found = len({groups[name] for name in names})
+    if found < k:
+        beside = " beside the test images" if sealed else ""
+        way_out = f"ask for at most {found} folds" if found > 1 else "ask for no folds"
+        raise SplitError(
+            f"{k} folds need a group of images each, and there {'is' if found == 1 else 'are'} "
+            f"{plural(found, 'group')}{beside} ({plural(len(names), 'image')}). To go on, {way_out}, or add images of "
+            "other scenes.",
+            field="folds",
+        )
+    # A class that a fold's val lacks cannot be judged there; all parts are val once.
+    part_of = _dealt(names, groups, class_pixels, [1 / k] * k, seed, [ABSENCE[1]] * k)
+    return fold_splits([[name for name in names if part_of[name] == fold] for fold in range(k)], sealed)
+
+
+def fold_splits(parts: Sequence[Sequence[str]], test: Sequence[str] = ()) -> list[Split]:
+    """Return one split a fold: judged on its part, trained on all other parts, `test` sealed in each.
+
+    Args:
+        parts: names of each fold's own images.
+        test: names of images that stand in no part.
+    """
+    return [
+        Split(
+            tuple(name for other, names in enumerate(parts) if other != fold for name in names), tuple(own), tuple(test)
+        )
+        for fold, own in enumerate(parts)
+    ]
+
+
+def folds_fingerprint(folds: Sequence[Split]) -> str:
+    """Return a hash of all folds; neither the order of names within a part nor that of the folds matters."""
+    return hashlib.sha256(json.dumps(sorted(fold.fingerprint for fold in folds)).encode()).hexdigest()[:16]
 
 
 def _shares(val: float, test: float) -> list[float]:

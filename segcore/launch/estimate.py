@@ -19,10 +19,10 @@ from functools import lru_cache
 import numpy as np
 import psutil
 
-from segcore.config import Recipe, StudyConfig
+from segcore.config import Recipe, StudyConfig, run_name
 from segcore.data.splits import Split
 from segcore.errors import NotFoundError
-from segcore.launch.past import Accuracy, Measured, Sizes, history, image_sizes, measure_runs, passes
+from segcore.launch.past import Accuracy, Measured, Sizes, fold_passes, history, image_sizes, measure_runs, passes
 from segcore.launch.places import THREADS
 from segcore.models.catalog import find
 from segcore.models.footprint import COUNTED_CLASSES
@@ -47,8 +47,8 @@ HEAD_MACS = 144 * 256**2
 class Estimate:
     """The expected time of a study, and what it rests on."""
 
-    runs: dict[tuple[str, int], float]
-    """(backbone, seed) -> seconds of that run, in the order of the queue."""
+    runs: dict[str, float]
+    """Name of a run -> its seconds, in the order of the queue."""
     at_once: int
     """Runs that train at the same time."""
     measured: bool
@@ -107,7 +107,7 @@ def estimate(
     Args:
         config: what is asked for.
         classes: that are learnt.
-        split: of the dataset.
+        split: of the dataset, or of the study that is to grow; folds are made of its train and val images.
         store: of the runs whose speed is known.
         gpus: how many train here; 0 for the processor.
         macs: backbone -> multiply-adds of a forward pass over one image of the recipe's size, where they were counted.
@@ -123,7 +123,8 @@ def estimate(
         sizes: Sizes = image_sizes(store, config.dataset) if recipe.geometry == "crop" else {}
     except NotFoundError:
         return None
-    work = recipe.epochs * passes(recipe, split, sizes)
+    folds = config.folds
+    work = recipe.epochs * (fold_passes(recipe, split, folds, sizes) if folds else passes(recipe, split, sizes))
     seconds = {}
     for encoder in config.encoders:
         cost = (macs or {}).get(encoder) or network_macs(config, encoder, classes, measured)
@@ -133,7 +134,9 @@ def estimate(
         seconds[encoder] = cost * work / rate
     overheads = [item.overhead for item in measured if item.overhead is not None][:RECENT]
     startup = statistics.median(overheads) if overheads else STARTUP_SECONDS
-    runs = {(encoder, seed): seconds[encoder] + startup for seed in config.seeds for encoder in config.encoders}
+    runs = {
+        run_name(encoder, config.weights, seed, fold): seconds[encoder] + startup for seed, fold, encoder in config.grid
+    }
     if "auto" in (recipe.precision, recipe.memory_format) and not _has_chosen(store, config.name):
         runs[next(iter(runs))] += CHOOSING_SECONDS
     before = len(store.active())

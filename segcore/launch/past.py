@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -143,12 +143,28 @@ def passes(recipe: Recipe, split: Split, sizes: Sizes) -> float:
         split: of its dataset.
         sizes: of the validation images; needed with crops only. One that is missing counts as one window.
     """
+    return _trained(recipe, len(split.train)) + _validated(recipe, split.val, sizes)
+
+
+def fold_passes(recipe: Recipe, split: Split, folds: int, sizes: Sizes) -> float:
+    """Return the same for one of the folds into which the train and val images of `split` are divided, on average.
+
+    Of k folds each image is judged on in one and trained on in k - 1.
+    """
+    names = (*split.train, *split.val)
+    return ((folds - 1) * _trained(recipe, len(names)) + _validated(recipe, names, sizes)) / folds
+
+
+def _trained(recipe: Recipe, images: int) -> float:
+    return (1 + BACKWARD) * images * (recipe.crops_per_image if recipe.geometry == "crop" else 1)
+
+
+def _validated(recipe: Recipe, names: Sequence[str], sizes: Sizes) -> float:
     if recipe.geometry == "resize":
-        return (1 + BACKWARD) * len(split.train) + len(split.val)
+        return float(len(names))
     side = recipe.image_size
-    edges = (sizes.get(name, (side, side)) for name in split.val)
-    windows = sum(_windows(width, side) * _windows(height, side) for width, height in edges)
-    return (1 + BACKWARD) * len(split.train) * recipe.crops_per_image + windows
+    edges = (sizes.get(name, (side, side)) for name in names)
+    return float(sum(_windows(width, side) * _windows(height, side) for width, height in edges))
 
 
 def _windows(length: int, window: int) -> int:

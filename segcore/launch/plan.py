@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from segcore.config import StudyConfig, run_name
+from segcore.config import StudyConfig
+from segcore.data.dataset import Dataset
 from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
 from segcore.errors import LaunchError, SegcoreError, UnknownBackboneError, nearest
+from segcore.evaluation import racing
 from segcore.launch import memory
 from segcore.launch.estimate import estimate
 from segcore.launch.gpus import gpus
@@ -17,7 +19,7 @@ from segcore.launch.local import ensure_scheduler
 from segcore.models.catalog import DECODERS, find, resolve
 from segcore.models.weights import default_directories, locate_all
 from segcore.progress import Progress, silent
-from segcore.runs import Run
+from segcore.runs import Run, Study
 from segcore.store import RunStore
 from segcore.text import plural
 from segcore.workspace import Workspace
@@ -46,6 +48,9 @@ def launch_study(config: StudyConfig, workspace: Workspace | None = None, progre
         # A study that exists grows on the split that it began with, also when the dataset was divided anew since.
         grown = next((study for study in RunStore(workspace).studies() if study.name == config.name), None)
         split = grown.split if grown else dataset.split or dataset.make_split()
+        folds = _folds(config, dataset, split, grown)
+    if config.racing and grown is None:  # one that grows has what it takes
+        racing.check(config.seeds, config.recipe.epochs)
     encoders = check_encoders(config)
     files: dict[str, Path] = {}
     if config.weights == "pretrained":
@@ -57,7 +62,7 @@ def launch_study(config: StudyConfig, workspace: Workspace | None = None, progre
     store, classes, there = RunStore(workspace), len(dataset.config.trained_classes), gpus()
     memory.check(memory.fit(config, classes, store, there, probe=True), config.recipe.image_size)
     expected = expect(config, classes, split, store, len(there))
-    runs = store.create_study(config, dataset.config, dataset.fingerprint, split, files, expected)
+    runs = store.create_study(config, dataset.config, dataset.fingerprint, split, files, expected, folds)
     try:
         ensure_scheduler(workspace)
     except LaunchError as error:
@@ -66,6 +71,13 @@ def launch_study(config: StudyConfig, workspace: Workspace | None = None, progre
             "started, press Go on in the sidebar, or run 'python -m segcore queue resume'."
         ) from error
     return runs
+
+
+def _folds(config: StudyConfig, dataset: Dataset, split: Split, grown: Study | None) -> list[Split]:
+    """Return the folds asked for: those that a study began with, or new ones of the images of `split`."""
+    if grown is not None and grown.folds == config.folds:
+        return grown.fold_splits()
+    return dataset.folds(config.folds, split) if config.folds else []
 
 
 def expect(config: StudyConfig, classes: int, split: Split, store: RunStore, gpu_count: int) -> dict[str, float]:
@@ -79,10 +91,7 @@ def expect(config: StudyConfig, classes: int, split: Split, store: RunStore, gpu
             size = config.recipe.image_size
             macs[encoder] = float(describe(encoder, decoder=config.decoder, image_size=size, classes=classes).macs)
     expected = estimate(config, classes, split, store, gpus=gpu_count, macs=macs)
-    return {
-        run_name(encoder, config.weights, seed): seconds
-        for (encoder, seed), seconds in (expected.runs.items() if expected else ())
-    }
+    return dict(expected.runs) if expected else {}
 
 
 def check_encoders(config: StudyConfig) -> tuple[str, ...]:

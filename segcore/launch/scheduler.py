@@ -24,6 +24,7 @@ from segcore.inherited import inheritable
 from segcore.launch.gpus import Gpu, gpus
 from segcore.launch.places import Place, free_place
 from segcore.launch.processes import last_line, scheduler_lock, spawn
+from segcore.launch.race import settle_races
 from segcore.runqueue import cores, queue_lock
 from segcore.runs import Run
 from segcore.status import OTHER_WORKER, RunState
@@ -100,6 +101,7 @@ class Scheduler:
             if not self._recovered:
                 self.recover()
             problem = self.write_last_words()
+            settle_races(self.store, say)
             self.fill()
             if problem is not None:
                 raise problem
@@ -158,7 +160,7 @@ class Scheduler:
 
     def _free_place(self) -> Place | None:
         settings = self.store.queue_settings()
-        if settings.paused or len(self.workers) >= (len(self._gpus) or settings.slots) or not self.store.waiting():
+        if settings.paused or len(self.workers) >= (len(self._gpus) or settings.slots) or not self.store.ready():
             return None  # asked first, as asking for GPUs takes a process
         self._gpus = gpus() or self._gpus  # a driver that does not answer just now has not lost its GPUs
         taken = [worker.place.device for worker in self.workers.values()]

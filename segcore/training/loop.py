@@ -17,6 +17,7 @@ from segcore.config import Recipe
 from segcore.data.loaders import Loaders, derive_seed
 from segcore.errors import TrainingError
 from segcore.evaluation.metrics import pooled, scores
+from segcore.evaluation.sizes import SizeMaps
 from segcore.records import EpochRecord, StepRecord
 from segcore.training.group import Group
 from segcore.training.losses import SegmentationLoss, pixel_sums
@@ -45,6 +46,8 @@ class EpochResult:
     record: EpochRecord
     counts: np.ndarray
     """(images, C, C) int64: confusion counts of each validation image, [n, true, predicted]."""
+    sizes: np.ndarray
+    """(images, C, BINS, 2) int64: pixels, and found ones, by class and size of their object (see `sizes`)."""
     previews: dict[int, np.ndarray]
     """Predicted labels (h, w) uint8 of the validation images asked for, by position; shrunk where they are large."""
 
@@ -77,14 +80,14 @@ def fit(
         TrainingError: a loss, or what was learnt from it, is not finite. `state` is of no use any more.
     """
     network = group.wrap(state.model)
-    loss_of = SegmentationLoss(recipe)
+    loss_of, maps = SegmentationLoss(recipe), SizeMaps(state.model.classes)
     for epoch in range(state.epoch + 1, recipe.epochs + 1):
         began = time.perf_counter()
         progress = state.progress or EpochProgress.start(state.model.classes, group.device)
         state.progress, seconds_before = progress, progress.seconds
         yield from _train_epoch(epoch, network, state, progress, loaders, recipe, loss_of, seed, mode, group)
 
-        validation = Validation(loaders, recipe.batch_size, preview)
+        validation = Validation(loaders, recipe.batch_size, maps, preview)
         group.same_buffers(state.model)
         state.model.eval()
         forward = mode.forward(state.model, group.device)
@@ -116,7 +119,7 @@ def fit(
             top_share=top_share,
             top_class=top_class,
         )
-        yield EpochResult(record, validation.counts, validation.previews)
+        yield EpochResult(record, validation.counts, validation.sizes, validation.previews)
 
 
 def _train_epoch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import Any
 
 import torch
 
-from segcore.config import RunConfig
+from segcore.config import Recipe, RunConfig
 from segcore.models.build import Segmenter
-from segcore.models.profile import measure
+from segcore.models.profile import Cost, measure
+from segcore.models.quiet import IDLE, quietly
 from segcore.models.summary import describe
 from segcore.models.weights import sha256
-from segcore.training.device import describe_device
+from segcore.training.device import describe_device, out_of_memory
 from segcore.training.precision import Mode
 
 PACKAGES = ("torch", "timm", "segmentation-models-pytorch", "albumentations", "numpy", "opencv-python-headless")
@@ -66,19 +68,52 @@ def network_cost(config: RunConfig) -> dict[str, Any]:
     return cost
 
 
-def timing(model: Segmenter, image_size: int, device: torch.device, mode: Mode) -> dict[str, Any]:
-    """Return the measured latency of one image, in milliseconds, in the mode that the run trained in."""
+def timing(
+    model: Segmenter,
+    recipe: Recipe,
+    device: torch.device,
+    mode: Mode,
+    *,
+    patience: float,
+    wait: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
+    """Return the measured latency and throughput, in the mode that the run trained in, JSON-ready.
+
+    Args:
+        model: on `device`, in the mode's memory format.
+        recipe: size of the images, and how many go into a batch.
+        device: where it predicts.
+        mode: how it computes.
+        patience: seconds to wait at most for the machine to be otherwise idle. Where it is not by then, it is measured
+            all the same, and "idle" is False; None where the system does not tell. Only processors are watched, not
+            what others do on a GPU.
+        wait: called with the seconds to let pass; it may raise.
+    """
+
+    def once() -> Cost:
+        return measure(
+            model,
+            recipe.image_size,
+            device=device,
+            batch_size=recipe.batch_size,
+            forward=mode.forward(model, device),
+            out_of_memory=out_of_memory,
+        )
+
     # Compiling once more for a single image would take longer than all it measures.
     with torch.compiler.set_stance("force_eager") if mode.compile else nullcontext():
-        cost = measure(model, image_size, device=device, forward=mode.forward(model, device))
+        cost, share = quietly(once, patience=patience, wait=wait)
     return {
         "latency_p50_ms": cost.latency_p50_ms,
         "latency_p95_ms": cost.latency_p95_ms,
-        "images_per_second": cost.images_per_second,
+        "throughput": cost.throughput,
+        "throughput_batch": cost.throughput_batch,
         "device": cost.device,
         "threads": cost.threads,
         "precision": mode.precision,
         "memory_format": mode.memory_format,
+        "busy": None if share is None else round(share, 3),
+        "idle": None if share is None else share <= IDLE,
     }
 
 

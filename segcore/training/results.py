@@ -40,7 +40,9 @@ def write_epoch(run: Run, result: EpochResult, model: Segmenter, loaders: Loader
         _write_labels(run.preview_path(record.epoch, loaders.val_names[position]), labels)
     if record.best:
         save_weights(model, run.best_weights)
-        run.write_evaluation(Evaluation(loaders.val_names, loaders.val_groups, result.counts, epoch=record.epoch))
+        run.write_evaluation(
+            Evaluation(loaders.val_names, loaders.val_groups, result.counts, record.epoch, sizes=result.sizes)
+        )
     run.append_epoch(record)
 
 

@@ -4,9 +4,9 @@ It is the only writer of the run's status, records and weights while it lives. S
 `accelerate launch --multi_gpu --num_processes 2 -m segcore.training.worker RUN_DIR`; the leading one then is the
 writer. (`--multi_gpu` stands for torch's launcher and serves processors as well; `--cpu` would start one process.)
 
-Exit codes: 0 when the run finished, was told to stop or was removed meanwhile, 1 when it failed (status.json says
-why), 3 when another worker has it. Of several processes the leading one's counts; it is 1 where the run was removed, so
-that whatever launched them ends the others.
+Exit codes: 0 when the run finished, reached the rung of its race (it then waits in the queue again), was told to stop
+or was removed meanwhile, 1 when it failed (status.json says why), 3 when another worker has it. Of several processes
+the leading one's counts; it is 1 where the run was removed, so that whatever launched them ends the others.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from segcore.errors import NotFoundError, SegcoreError, WorkspaceError
 from segcore.models.build import Segmenter, build
 from segcore.models.weights import default_directories
 from segcore.records import StepRecord
+from segcore.runqueue import RunQueue
 from segcore.runs import Run, Study
 from segcore.status import OTHER_WORKER, RunState
 from segcore.training.checkpoint import load_state, save_state
@@ -54,6 +55,9 @@ T = TypeVar("T")
 
 SAVE_SECONDS = 300.0
 """How much training a kill may cost, about: the state is kept so often within an epoch."""
+
+QUIET_SECONDS, QUIET_SHARE = 20.0, 0.05
+"""How long the measurement of speed waits for an idle machine: so many seconds, or this share of the run's time."""
 
 
 class Worker:
@@ -100,7 +104,11 @@ class Worker:
         pace = make_pace(prepared, loaders, self.run.split, self.config.recipe, measured)
         self.peak = PeakMemory(self.device)
         self.train(state, loaders, execution, pace)
-        if self.group.leads:
+        if not self.group.leads:
+            return
+        if state.epoch < self.config.recipe.epochs:
+            self.wait_at_rung(state)
+        else:
             self.finish(state, execution)
 
     def led(self, work: Callable[[], T]) -> T:
@@ -223,6 +231,8 @@ class Worker:
 
     def train(self, state: TrainingState, loaders: Loaders, execution: Execution, pace: Pace) -> None:
         """Write down what the loop tells, and save the state after each epoch, every few minutes, and on stopping."""
+        if self.at_rung(state):  # the last life was killed just before it said so
+            return
         preview = preview_positions(len(loaders.val_names))
         mode, _ = execution.on(self.device)
         last_line, saved = -STATUS_SECONDS, time.monotonic()
@@ -253,11 +263,18 @@ class Worker:
                         self.tell(predicted_after_epoch=self.journal.seconds + left)
                     self.tell(phase="training", epoch=state.epoch, step=state.step, eta=left)
                     self.stop_together()
+                    if self.at_rung(state):
+                        return
                 else:
                     self.tell(phase="validating")
         except StopRequested:
             self.kept = self.save(state)
             raise
+
+    def at_rung(self, state: TrainingState) -> bool:
+        """Whether it is to wait here for the other runs of its race; all processes of a group see it alike."""
+        rung = self.journal.status.rung
+        return rung is not None and rung <= state.epoch < self.config.recipe.epochs
 
     def stop_together(self) -> None:
         """Stop where any process of the group was asked to; all of them come by here alike."""
@@ -298,15 +315,31 @@ class Worker:
                 self.run.write_cost({**cost, "peak_memory_mb": peak})
         return True
 
+    def wait_at_rung(self, state: TrainingState) -> None:
+        """Go back into the queue; the state after this epoch is kept already."""
+        self.tell(phase="training", epoch=state.epoch, step=state.step)
+        self.journal.check()
+        if not RunQueue(self.workspace).hand_back(self.run, self.journal.status):
+            raise StopRequested
+        self.say(f"It waits at epoch {state.epoch} for the other runs of its race.")
+
     def finish(self, state: TrainingState, execution: Execution) -> None:
         """Measure what the network costs, and say that the run is finished."""
         self.tell(phase="measuring its speed", eta=None)
         mode, _ = execution.on(self.device)
-        measured = timing(state.model, self.config.recipe.image_size, self.device, mode)
+        patience = min(QUIET_SECONDS, QUIET_SHARE * self.journal.seconds)
+        measured = timing(state.model, self.config.recipe, self.device, mode, patience=patience, wait=self.wait)
+        if measured["idle"] is False:
+            self.say(f"Other programs took {measured['busy']:.0%} of the processors while its speed was measured.")
         self.journal.check()
         self.run.write_cost({**self.run.cost(), **measured})
         self.tell(state=RunState.FINISHED, phase="", ended=time.time(), eta=None)
         self.say(f"Finished; best validation mIoU {state.best_miou:.4f} after epoch {state.best_epoch}.")
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and stop where that is asked for."""
+        time.sleep(seconds)
+        self.tell(phase="waiting for an idle moment to measure its speed")
 
     def tell(self, **changes: object) -> None:
         """Change the status; see `Journal.tell`."""

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segcore.data.splits import Split, groups_across_parts, read_split_file, split_by_group
+from segcore.data.splits import (
+    Split,
+    fold_splits,
+    folds_by_group,
+    folds_fingerprint,
+    groups_across_parts,
+    read_split_file,
+    split_by_group,
+)
 from segcore.errors import SplitError
 
 Images = tuple[dict[str, str], dict[str, np.ndarray]]
@@ -47,6 +55,75 @@ def test_parts_get_their_share_of_images_and_of_every_class() -> None:
     total = np.sum(list(pixels.values()), axis=0)
     share = np.sum([pixels[name] for name in split.val], axis=0) / total
     assert np.abs(share - 0.2).max() < 0.08, share
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=datasets(least=4), k=st.integers(2, 4), sealed=st.booleans(), seed=st.integers(0, 99))
+def test_folds_judge_every_image_once_and_keep_groups_whole(data: Images, k: int, sealed: bool, seed: int) -> None:
+    groups, pixels = data
+    test = tuple(name for name in sorted(groups) if groups[name] == "group00") if sealed else ()
+    k = min(k, len(set(groups.values())) - bool(test))
+    folds = folds_by_group(groups, pixels, k, test=test, seed=seed)
+    used = sorted(groups.keys() - set(test))
+    assert len(folds) == k
+    assert sorted(name for fold in folds for name in fold.val) == used
+    for fold in folds:
+        assert fold.test == test
+        assert sorted(fold.train + fold.val) == used
+        assert groups_across_parts(fold, groups) == ()
+    shuffled = dict(reversed(list(groups.items())))
+    assert folds_by_group(shuffled, pixels, k, test=test, seed=seed) == folds
+
+
+def test_folds_are_alike_in_images_and_in_every_class() -> None:
+    rng = np.random.default_rng(0)
+    groups = {f"{group:02d}_{frame}": f"{group:02d}" for group in range(30) for frame in range(4)}
+    of_group = {group: rng.dirichlet([0.3] * 6) for group in sorted(set(groups.values()))}
+    pixels = {name: (of_group[group] * 10_000).astype(int) for name, group in groups.items()}
+    folds = folds_by_group(groups, pixels, 5)
+    total = np.sum(list(pixels.values()), axis=0)
+    for fold in folds:
+        assert abs(len(fold.val) - 24) <= 4
+        share = np.sum([pixels[name] for name in fold.val], axis=0) / total
+        assert np.abs(share - 0.2).max() < 0.08, share
+
+
+def test_a_class_that_as_many_groups_show_as_there_are_folds_is_in_each() -> None:
+    groups = {f"{group}_{frame}": f"{group}" for group in range(10) for frame in range(3)}
+    pixels = {name: np.array([1000, 100 if group in "258" else 0]) for name, group in groups.items()}
+    for seed in range(5):
+        folds = folds_by_group(groups, pixels, 3, seed=seed)
+        assert [sum(groups[name] in "258" for name in fold.val) for fold in folds] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("scenes", "k", "said"),
+    [
+        (2, 3, "3 folds need a group of images each, and there are 2 groups"),
+        (1, 2, "there is 1 group"),
+        (9, 1, "1 fold"),
+    ],
+)
+def test_too_few_groups_for_the_folds_are_counted(scenes: int, k: int, said: str) -> None:
+    groups = {f"{scene}_{frame}": f"{scene}" for scene in range(scenes) for frame in range(3)}
+    pixels = {name: np.array([1]) for name in groups}
+    with pytest.raises(SplitError, match=said) as caught:
+        folds_by_group(groups, pixels, k)
+    assert caught.value.field == "folds"
+
+
+def test_groups_that_are_sealed_do_not_count_for_the_folds() -> None:
+    groups = {"a": "1", "b": "2", "c": "3"}
+    with pytest.raises(SplitError, match="2 groups beside the test images"):
+        folds_by_group(groups, {name: np.array([1]) for name in groups}, 3, test=("c",))
+
+
+def test_fold_splits_train_on_all_other_parts() -> None:
+    folds = fold_splits([["a"], ["b", "c"], ["d"]], test=["t"])
+    assert folds[1] == Split(("a", "d"), ("b", "c"), ("t",))
+    again = fold_splits([["d"], ["c", "b"], ["a"]], test=["t"])
+    assert folds_fingerprint(again) == folds_fingerprint(folds)
+    assert folds_fingerprint(fold_splits([["a"], ["b"], ["c", "d"]], test=["t"])) != folds_fingerprint(folds)
 
 
 def test_a_class_that_only_two_groups_show_is_in_train_and_in_val() -> None:

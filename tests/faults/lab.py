@@ -193,7 +193,9 @@ class Lab:
         return RunStore(workspace)
 
     @staticmethod
-    def queue(store: RunStore, study: str = "s", seeds: Iterable[int] = (0,), **changes: Any) -> list[Run]:
+    def queue(
+        store: RunStore, study: str = "s", seeds: Iterable[int] = (0,), *, racing: bool = False, **changes: Any
+    ) -> list[Run]:
         """Queue runs of the campaign's recipe; nothing is started."""
         from segcore.data.store import DatasetStore
 
@@ -205,6 +207,7 @@ class Lab:
             encoders=(ENCODER,),
             weights="none",
             seeds=tuple(seeds),
+            racing=racing,
             recipe=recipe(**changes),
         )
         return store.create_study(config, dataset.config, dataset.fingerprint, dataset.split)

@@ -115,6 +115,8 @@ def test_two_processes_take_the_steps_of_one(queue: Callable[..., Run], monkeypa
     assert first is not None and second is not None
     assert second.names == first.names
     assert np.array_equal(second.counts.sum(2), first.counts.sum(2)), "each image counts once, in its place"
+    assert first.sizes is not None and second.sizes is not None
+    assert np.array_equal(second.sizes[..., 0], first.sizes[..., 0])
     lines = {name: len((two.path / name).read_text().splitlines()) for name in ("metrics.jsonl", "steps.jsonl")}
     assert lines["metrics.jsonl"] == 3 and 1 <= lines["steps.jsonl"] <= 3, "one of them writes"
     assert done.stdout.count("epoch 1/3") == 1

@@ -62,6 +62,8 @@ def assert_same_results(run: Run, other: Run) -> None:
     first, second = run.evaluation(), other.evaluation()
     assert first is not None and second is not None
     assert np.array_equal(first.counts, second.counts)
+    assert first.sizes is not None and second.sizes is not None
+    assert np.array_equal(first.sizes, second.sizes)
     states = [load_state(which)[0] for which in (run, other)]
     assert states[0] is not None and states[1] is not None
     for name, tensor in states[0]["model"].items():
@@ -108,6 +110,8 @@ def test_a_run_leaves_all_that_its_readers_need(queue: Queue) -> None:
     cost, provenance = run.cost(), run.provenance()
     assert cost["parameters"] == sum(cost[f"parameters_{part}"] for part in ("encoder", "decoder", "head"))
     assert cost["latency_p50_ms"] > 0 and cost["peak_memory_mb"] > 0
+    assert cost["throughput"] > 0 and cost["throughput_batch"] == 4
+    assert cost["idle"] is (None if cost["busy"] is None else cost["busy"] <= 0.1)
     assert (cost["precision"], cost["memory_format"]) == ("fp32", "contiguous")
     assert provenance["execution"] == Study(run.path.parent).execution()
     assert provenance["execution"]["forced"]
