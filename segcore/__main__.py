@@ -13,13 +13,14 @@ from pathlib import Path
 
 import typer
 
-from segcore.cli import datasets, networks, queue, runs, studies
+from segcore.cli import compare, datasets, measure, networks, queue, runs, seal, studies
 from segcore.errors import LaunchError, SegcoreError, TrainingError
 
 FLAGS = {
     "batch_size": "--batch-size",
     "classes": "--classes",
     "crops_per_image": "--crops-per-image",
+    "csv": "--csv",
     "dataset": "--dataset",
     "decoder": "--decoder",
     "encoders": "--backbones",
@@ -29,14 +30,18 @@ FLAGS = {
     "ignore": "--ignore",
     "image_size": "--image-size",
     "images": "--images",
+    "margin": "--margin",
     "masks": "--masks",
     "memory_format": "--memory-format",
     "out": "--out",
+    "part": "--part",
     "precision": "--precision",
     "recipe": "--recipe",
+    "score": "--score",
     "seeds": "--seeds",
     "split": "--split-file",
     "weights": "--weights",
+    "folds": "--folds",
 }
 """The flag behind a field that an error blames."""
 
@@ -47,10 +52,15 @@ app = typer.Typer(
 )
 app.command("demo")(studies.demo)
 app.add_typer(datasets.app, name="dataset")
+studies.app.command("measure")(measure.measure_study)
+studies.app.command("open-test")(seal.open_test)
 app.add_typer(studies.app, name="study")
 app.command("runs")(runs.list_runs)
+runs.app.command("measure")(measure.measure_run)
 app.add_typer(runs.app, name="run")
 app.add_typer(queue.app, name="queue")
+app.command("compare")(compare.compare)
+app.command("report")(compare.report)
 app.command("summary")(networks.summary)
 app.command("predict")(networks.predict)
 

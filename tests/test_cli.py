@@ -306,6 +306,22 @@ def test_study_run_follows_to_the_end(
     assert (recipe.precision, recipe.memory_format) == ("bf16", "channels_last")
 
 
+def test_study_run_takes_folds(
+    workspace: Workspace, json_of: Call, error_of: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    monkeypatch.setattr("segcore.launch.plan.ensure_scheduler", lambda _workspace: None)
+    document = json_of(*STUDY, "--seeds", "0,1", "--folds", "2", "--detach")
+    assert [(row["seed"], row["fold"], row["folds"]) for row in document["launched"]] == [
+        (seed, fold, 2) for seed in (0, 1) for fold in (0, 1) for _ in range(2)
+    ]
+    (row,) = json_of("study", "list")
+    assert row["folds"] == 2
+    assert "--folds: must be 0 or at least 2, not 1" in error_of(*STUDY, "--folds", "1")
+    assert "--folds: 19 folds need a group of images each" in error_of(*STUDY[:2], "more", *STUDY[3:], "--folds", "19")
+    assert "folds (2, not 0)" in error_of(*STUDY)
+
+
 def test_study_run_prints_a_table_and_tells_of_progress(
     store: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

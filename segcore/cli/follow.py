@@ -95,7 +95,7 @@ class _Lines:
 def label(run: Run) -> str:
     """Return what tells a run from the others of its study; the weights tag tells pretrained ones."""
     config = run.config
-    return f"{config.encoder} seed {config.seed}"
+    return f"{config.encoder} {config.repetition}"
 
 
 def progress_text(run: Run, status: Status) -> str:

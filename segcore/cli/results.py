@@ -15,6 +15,7 @@ from segcore.status import RunState
 from segcore.text import duration, percent, plural, scaled
 
 if TYPE_CHECKING:
+    from segcore.evaluation.comparison import ResultRow
     from segcore.runs import Run, Study
     from segcore.store import RunStore
 
@@ -25,6 +26,7 @@ def carry_out(config: StudyConfig, *, detach: bool, as_json: bool) -> None:
     Raises:
         typer.Exit: with code 1 where a run of the study did not finish, 130 after Ctrl-C.
     """
+    from segcore.evaluation import racing
     from segcore.launch.plan import launch_study
     from segcore.store import RunStore
 
@@ -40,7 +42,11 @@ def carry_out(config: StudyConfig, *, detach: bool, as_json: bool) -> None:
     _follow(store, study)
     rows = store.statuses(study.runs())
     _print_results(study, [run for run, _ in rows], as_json=as_json)
-    unfinished = [(run, status) for run, status in rows if status.state is not RunState.FINISHED]
+    raced_out = racing.outcome(study)
+    for out in raced_out:
+        say(f"{out.title}: {out.sentence}")
+    behind = {name for out in raced_out for name in out.runs}  # that is no failure
+    unfinished = [row for row in rows if row[1].state is not RunState.FINISHED and row[0].name not in behind]
     for run, status in unfinished:
         say(f"{run.name} {status.state}: {status.message} {status.hint}".rstrip())
     if unfinished:
@@ -85,7 +91,8 @@ def _print_results(study: Study, runs: Sequence[Run], *, as_json: bool) -> None:
         ">training",
         ">parameters",
         ">MACs",
-        ">latency",
+        ">latency (p95)",
+        ">images/s",
         "runs",
     )
     print_table(
@@ -99,13 +106,29 @@ def _print_results(study: Study, runs: Sequence[Run], *, as_json: bool) -> None:
                 duration(None if row["minutes"] is None else 60 * row["minutes"]),
                 scaled(row["parameters"]),
                 scaled(row["macs"]),
-                "–" if row["latency_ms"] is None else f"{row['latency_ms']:.1f} ms",
+                _latency(row),
+                "–" if row["throughput"] is None else f"{row['throughput']:.3g}",
                 counted(row["states"]),
             )
             for row in results
         ],
-        title=f"Study {study.name} on {study.dataset.name}, best epoch by validation mIoU, mean over seeds ± 95 %",
+        title=f"Study {study.name} on {study.dataset.name}, best epoch by validation mIoU, mean over seeds ± 95 %"
+        f"{f', {study.folds} folds judged together' if study.folds else ''}",
     )
+
+    if any(row["idle"] is False for row in results):
+        say(
+            "* Measured while other programs ran. Once the machine is idle, measure again: python -m segcore study "
+            f"measure {study.name}"
+        )
+
+
+def _latency(row: ResultRow) -> str:
+    """Median and 95 % quantile of one image's time, starred where the machine was busy: "4.1 (4.6) ms*"."""
+    if row["latency_ms"] is None:
+        return "–"
+    high = "" if row["latency_p95_ms"] is None else f" ({row['latency_p95_ms']:.1f})"
+    return f"{row['latency_ms']:.1f}{high} ms{'*' if row['idle'] is False else ''}"
 
 
 def study_row(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
@@ -115,6 +138,8 @@ def study_row(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "dataset": study.dataset.name,
         "decoder": study.decoder,
         "recipe": study.recipe.to_json(),
+        "folds": study.folds,
+        "racing": study.racing,
         "states": dict(Counter(run.state.value for run in runs)),
         "created": study.created,
         "path": study.path,

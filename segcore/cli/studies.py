@@ -20,6 +20,8 @@ Geometry = Literal["resize", "crop"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 
+RACING_TAKES = "Takes 2 seeds and 6 epochs at least."
+
 StudyName = Annotated[str, typer.Argument(metavar="NAME", help="The study.", show_default=False)]
 
 
@@ -33,6 +35,8 @@ def run_study(
     decoder: Annotated[str, typer.Option(help=StudyConfig.help("decoder"))] = "unet",
     weights: Annotated[Weights, typer.Option(help=StudyConfig.help("weights"))] = "pretrained",
     seeds: Annotated[str, typer.Option(help=StudyConfig.help("seeds"))] = "0",
+    folds: Annotated[int, typer.Option(help=f"{StudyConfig.help('folds')} Costs k times the training.")] = 0,
+    racing: Annotated[bool, typer.Option("--racing", help=f"{StudyConfig.help('racing')} {RACING_TAKES}")] = False,
     epochs: Annotated[int | None, typer.Option(help=Recipe.help("epochs"), show_default="the recipe's")] = None,
     image_size: Annotated[int | None, typer.Option(help=Recipe.help("image_size"), show_default="the recipe's")] = None,
     batch_size: Annotated[int | None, typer.Option(help=Recipe.help("batch_size"), show_default="the recipe's")] = None,
@@ -52,7 +56,7 @@ def run_study(
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; the runs train on.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train every backbone with every seed, and print the table of results."""
+    """Train every backbone with every seed (and on every fold), and print the table of results."""
     config = StudyConfig(
         name=name,
         dataset=dataset,
@@ -60,6 +64,8 @@ def run_study(
         weights=weights,
         decoder=decoder,
         seeds=whole_numbers(seeds, field="seeds"),
+        folds=folds,
+        racing=racing,
         recipe=Recipe.named(
             recipe,
             epochs=epochs,
@@ -98,7 +104,7 @@ def list_studies(as_json: Json = False) -> None:
         say("No studies yet. Launch one with 'study run', or start with 'demo'.")
         return
     print_table(
-        ("study", "dataset", "decoder", "recipe", ">epochs", ">image size", "runs"),
+        ("study", "dataset", "decoder", "recipe", ">epochs", ">image size", ">folds", "runs"),
         [
             (
                 row["study"],
@@ -107,6 +113,7 @@ def list_studies(as_json: Json = False) -> None:
                 row["recipe"]["name"],
                 str(row["recipe"]["epochs"]),
                 str(row["recipe"]["image_size"]),
+                str(row["folds"] or "–"),
                 counted(row["states"]),
             )
             for row in rows

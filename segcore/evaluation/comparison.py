@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, median, stdev
-from typing import TypedDict
+from statistics import fmean, stdev
 
 from segcore.config import Weights
 from segcore.errors import WorkspaceError
+from segcore.evaluation import cells
+from segcore.evaluation.cells import Cells
 from segcore.evaluation.collapse import collapsed
+from segcore.evaluation.costs import Costs, costs_of
+from segcore.evaluation.metrics import majority_baseline
 from segcore.evaluation.statistics import CONFIDENCE, t_quantile
 from segcore.models import catalog
 from segcore.records import EpochRecord
 from segcore.runs import Run, statuses
-from segcore.status import RunState
+from segcore.status import RunState, Status
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,31 @@ def best_epoch(run: Run) -> EpochRecord | None:
 
 def majority_of(runs: Iterable[Run]) -> float | None:
     """Return the majority-class baseline that the runs recorded; None before the first has, or if they differ."""
-    found = {status.majority_baseline for _, status in statuses(runs)} - {None}
-    return found.pop() if len(found) == 1 else None
+    return _agreed(status for _, status in statuses(runs))
 
 
-class ResultRow(TypedDict):
+def _agreed(found: Iterable[Status]) -> float | None:
+    baselines = {status.majority_baseline for status in found} - {None}
+    return baselines.pop() if len(baselines) == 1 else None
+
+
+def finished_by_seed(runs: Iterable[Run]) -> dict[int, list[Run]]:
+    """Return the finished runs of each seed, in the seeds' order: one run, or one a fold.
+
+    Of folds only seeds that have them all: what is missing would be other images for each contender. Runs whose
+    directory vanished meanwhile are left out.
+    """
+    gathered: dict[int, dict[int | None, Run]] = {}
+    wanted: dict[int, int] = {}
+    for run, status in statuses(runs):
+        if status.state is RunState.FINISHED:
+            config = run.config
+            gathered.setdefault(config.seed, {})[config.fold] = run
+            wanted[config.seed] = config.folds if config.fold is not None else 1
+    return {seed: list(gathered[seed].values()) for seed in sorted(gathered) if len(gathered[seed]) >= wanted[seed]}
+
+
+class ResultRow(Costs):
     """One contender in the final table: plain JSON values; shares 0-1; None where there is nothing yet."""
 
     label: str
@@ -178,15 +201,16 @@ class ResultRow(TypedDict):
     weights: str
     color: str
     n: int
-    """Finished runs: what the numbers are made of."""
+    """Seeds with a result: what the scores are made of. With folds, those of which all folds are finished."""
     states: dict[str, int]
     """All its runs by state; failed and unfinished ones are counted here and nowhere else."""
     collapsed: int
     """Of all its runs, those that answer one class everywhere (see `collapse`)."""
     seeds: list[int]
-    """Seeds of the finished runs."""
+    """These seeds."""
     miou: float | None
-    """Mean over seeds of the best epoch's validation mIoU. The epoch was chosen on the same images: a little high."""
+    """Mean over seeds of the best epoch's validation mIoU, pooled over the folds where there are any. The epoch was
+    chosen on the same images: a little high."""
     miou_low: float | None
     miou_high: float | None
     miou_text: str
@@ -197,21 +221,25 @@ class ResultRow(TypedDict):
     pixel_accuracy_text: str
     majority_baseline: float | None
     best_epoch: list[int]
-    """One a finished run."""
+    """One a run, seed after seed."""
     minutes: float | None
     """Mean time of all epochs, over finished runs; not of preparing data, which only a study's first run does."""
-    parameters: int | None
-    macs: int | None
-    """Multiply-adds of one image at the study's size."""
-    latency_ms: float | None
-    """Median time of one image; median over the runs that measured it."""
-    device: str | None
+    minutes_low: float | None
+    """Ends of its 95 % interval over seeds."""
+    minutes_high: float | None
+    minutes_to_best: float | None
+    """The same up to the best epoch, itself included."""
+    minutes_to_best_low: float | None
+    minutes_to_best_high: float | None
 
 
 def result_table(runs: Iterable[Run]) -> list[ResultRow]:
     """Return one row a contender, the highest mean validation mIoU first, those without a result last.
 
     The order is that of the means and says nothing about whether a difference is real.
+
+    Raises:
+        WorkspaceError: counts of a fold that are damaged.
     """
     rows = [_row(contender) for contender in contenders(runs)]
     return sorted(rows, key=lambda row: -math.inf if row["miou"] is None else row["miou"], reverse=True)
@@ -219,13 +247,13 @@ def result_table(runs: Iterable[Run]) -> list[ResultRow]:
 
 def _row(contender: Contender) -> ResultRow:
     rows = statuses(contender.runs)
-    finished = [(run, status) for run, status in rows if status.state is RunState.FINISHED]
-    best = [(run, record) for run, _ in finished if (record := best_epoch(run)) is not None]
-    miou = mean_interval(record.val_miou for _, record in best)
-    accuracy = mean_interval(record.val_pixel_accuracy for _, record in best)
-    costs = [cost for run, _ in rows if (cost := run.cost())]
-    latencies = [float(cost["latency_p50_ms"]) for cost in costs if cost.get("latency_p50_ms") is not None]
-    first = costs[0] if costs else {}
+    results = {
+        seed: found for seed, runs in finished_by_seed(run for run, _ in rows).items() if (found := _seed_result(runs))
+    }
+    miou = mean_interval(result.miou for result in results.values())
+    accuracy = mean_interval(result.pixel_accuracy for result in results.values())
+    minutes = mean_interval(result.minutes for result in results.values())
+    to_best = mean_interval(result.minutes_to_best for result in results.values())
     return ResultRow(
         label=contender.label,
         title=contender.title,
@@ -236,7 +264,7 @@ def _row(contender: Contender) -> ResultRow:
         n=miou.n,
         states=dict(Counter(str(status.state) for _, status in rows)),
         collapsed=sum(collapsed(run.epochs(), majority=status.majority_baseline) is not None for run, status in rows),
-        seeds=sorted(run.config.seed for run, _ in best),
+        seeds=list(results),
         miou=_known(miou.mean),
         miou_low=_known(miou.low),
         miou_high=_known(miou.high),
@@ -245,14 +273,52 @@ def _row(contender: Contender) -> ResultRow:
         pixel_accuracy_low=_known(accuracy.low),
         pixel_accuracy_high=_known(accuracy.high),
         pixel_accuracy_text=format_percent(accuracy),
-        majority_baseline=majority_of(contender.runs),
-        best_epoch=[record.epoch for _, record in best],
-        minutes=fmean(sum(record.seconds for record in run.epochs()) for run, _ in finished) / 60 if finished else None,
-        parameters=first.get("parameters"),
-        macs=first.get("macs"),
-        latency_ms=median(latencies) if latencies else None,
-        device=first.get("device"),
+        # Each fold's is of its own images; those of all folds are the same for every seed.
+        majority_baseline=_agreed(status for _, status in rows)
+        or next((result.majority for result in results.values()), None),
+        best_epoch=[epoch for result in results.values() for epoch in result.epochs],
+        minutes=_known(minutes.mean),
+        minutes_low=_known(minutes.low),
+        minutes_high=_known(minutes.high),
+        minutes_to_best=_known(to_best.mean),
+        minutes_to_best_low=_known(to_best.low),
+        minutes_to_best_high=_known(to_best.high),
+        **costs_of([cost for run, _ in rows if (cost := run.cost())]),
     )
+
+
+@dataclass(frozen=True)
+class _SeedResult:
+    """What the runs of one seed came to, one run or one a fold."""
+
+    miou: float
+    pixel_accuracy: float
+    epochs: list[int]
+    minutes: float
+    """Of one run, like the next."""
+    minutes_to_best: float
+    majority: float | None = None
+    """The majority-class baseline over all folds; None without folds."""
+
+
+def _seed_result(runs: Sequence[Run]) -> _SeedResult | None:
+    """Return the result of a seed's runs; None where one of them has none."""
+    best = [(run, record) for run in runs if (record := best_epoch(run)) is not None]
+    if len(best) < len(runs):
+        return None
+    if best[0][0].config.fold is None:
+        miou, accuracy, majority = best[0][1].val_miou, best[0][1].val_pixel_accuracy, None
+    else:
+        # A mean of the folds' mIoUs would weigh a class that is rare in a fold as much as where it is frequent.
+        counts = [found for run, _ in best if (found := cells.of_run(run)) is not None]
+        if len(counts) < len(best):
+            return None
+        whole = Cells.joined(counts)
+        miou, accuracy = whole.score("miou"), whole.score("pixel_accuracy")
+        majority = majority_baseline(whole.matrix)
+    seconds = [sum(record.seconds for record in run.epochs()) for run in runs]
+    to_best = [sum(r.seconds for r in run.epochs() if r.epoch <= record.epoch) for run, record in best]
+    return _SeedResult(miou, accuracy, [r.epoch for _, r in best], fmean(seconds) / 60, fmean(to_best) / 60, majority)
 
 
 def _known(value: float) -> float | None:

@@ -7,6 +7,7 @@ import math
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -15,6 +16,7 @@ from segcore.evaluation.comparison import (
     by_family,
     contenders,
     curve,
+    finished_by_seed,
     format_percent,
     majority_of,
     mean_interval,
@@ -22,7 +24,7 @@ from segcore.evaluation.comparison import (
 )
 from segcore.records import EpochRecord
 from segcore.runqueue import queue_lock
-from segcore.runs import Run
+from segcore.runs import Evaluation, Run
 from segcore.status import RunState
 from segcore.store import RunStore
 from tests.factories import LITE0, RESNET18, make_mixed_study, make_run, make_study
@@ -156,7 +158,22 @@ def test_table_row_by_hand(store: RunStore) -> None:
         with queue_lock(store.workspace):
             run.write_status(replace(run.status, seconds=seconds, majority_baseline=0.38))
     for run, latency in zip(runs, (10.0, 14.0), strict=True):
-        run.write_cost({"parameters": 14, "macs": 5, "latency_p50_ms": latency, "device": "cpu"})
+        run.write_cost(
+            {
+                "parameters": 14,
+                "parameters_encoder": 10,
+                "parameters_decoder": 3,
+                "parameters_head": 1,
+                "macs": 5,
+                "macs_encoder": 2,
+                "latency_p50_ms": latency,
+                "latency_p95_ms": latency + 1,
+                "throughput": 1000 / latency,
+                "peak_memory_mb": 50 * latency,
+                "idle": True,
+                "device": "cpu",
+            }
+        )
     (row,) = result_table(runs)
     low, high = stats.t.interval(0.95, 1, 0.65, 0.05)
     assert row["miou"] == pytest.approx(0.65)
@@ -167,7 +184,66 @@ def test_table_row_by_hand(store: RunStore) -> None:
     assert (row["n"], row["seeds"], row["best_epoch"]) == (2, [0, 1], [2, 1])
     assert row["minutes"] == pytest.approx((3 + 2) / 2 / 60)  # an epoch of these runs takes a second
     assert (row["parameters"], row["macs"], row["latency_ms"], row["device"]) == (14, 5, 12.0, "cpu")
+    assert (row["parameters_encoder"], row["parameters_decoder"], row["parameters_head"]) == (10, 3, 1)
+    assert (row["macs_encoder"], row["macs_decoder"]) == (2, None)
+    assert (row["latency_p95_ms"], row["peak_memory_mb"]) == (13.0, 600.0)
+    assert (row["peak_memory_low"], row["peak_memory_high"]) == (500.0, 700.0)
+    assert row["throughput"] == pytest.approx((100 + 1000 / 14) / 2)
+    assert (row["throughput_low"], row["throughput_high"]) == (pytest.approx(1000 / 14), 100)
+    # The best epochs are the second of the first run and the first of the second.
+    assert row["minutes_to_best"] == pytest.approx((2 + 1) / 2 / 60)
+    low, high = stats.t.interval(0.95, 1, 2.5 / 60, 0.5 / 60)
+    assert (row["minutes_low"], row["minutes_high"]) == (pytest.approx(low), pytest.approx(high))
+    assert row["idle"] is True
     assert row["majority_baseline"] == 0.38
+
+
+@pytest.mark.parametrize(
+    ("measured", "idle"),
+    [([True, True], True), ([True, False], False), ([None, False], False), ([True, None], None), ([], None)],
+)
+def test_one_measurement_on_a_busy_machine_marks_the_row(
+    store: RunStore, measured: list[bool | None], idle: bool | None
+) -> None:
+    runs = [run_with(store, [0.5], seed=seed) for seed in range(max(1, len(measured)))]
+    runs[0].write_cost({})
+    for run, value in zip(runs, measured, strict=False):
+        run.write_cost({"latency_p50_ms": 1.0, **({} if value is None else {"idle": value})})
+    assert result_table(runs)[0]["idle"] is idle
+
+
+def fold_run(store: RunStore, seed: int, fold: int, counts: list[list[int]], **options: object) -> Run:
+    """A run on one of two folds, whose only group of images has these counts of two classes."""
+    run = make_run(store, seed=seed, study=f"made-{seed}-{fold}", epochs=2, **options)  # type: ignore[arg-type]
+    run.write_config(run.config.model_copy(update={"study": "s", "fold": fold, "folds": 2}))
+    run.write_evaluation(Evaluation(["a"], [f"scene{fold}"], np.array([counts]), 2))
+    return run
+
+
+def test_folds_are_pooled_before_seeds_are_averaged(store: RunStore) -> None:
+    runs = [
+        fold_run(store, 0, 0, [[6, 2], [0, 0]]),
+        fold_run(store, 0, 1, [[0, 0], [4, 8]]),
+        fold_run(store, 1, 0, [[8, 0], [0, 0]]),
+        fold_run(store, 1, 1, [[0, 0], [0, 12]]),
+        fold_run(store, 2, 0, [[0, 8], [0, 0]]),  # its other fold is missing
+        fold_run(store, 2, 1, [[0, 0], [0, 12]], state=RunState.FAILED),
+    ]
+    (row,) = result_table(runs)
+    # Seed 0 over both folds: class 0 has 6 of 6 + 2 + 4 pixels, class 1 has 8 of 8 + 4 + 2; 14 of 20 are right.
+    by_hand = [(6 / 12 + 8 / 14) / 2, 1.0]
+    assert row["miou"] == pytest.approx(sum(by_hand) / 2)
+    assert row["pixel_accuracy"] == pytest.approx((14 / 20 + 1) / 2)
+    assert (row["n"], row["seeds"]) == (2, [0, 1])
+    assert row["miou_low"] == pytest.approx(stats.t.interval(0.95, 1, sum(by_hand) / 2, stats.sem(by_hand))[0])
+    assert row["states"] == {"finished": 5, "failed": 1}
+    assert len(row["best_epoch"]) == 4
+    assert row["minutes"] == pytest.approx(2 * 2 / 60)  # of one run: two epochs of two seconds
+    assert [len(found) for found in finished_by_seed(runs).values()] == [2, 2]
+    with queue_lock(store.workspace):
+        for fold, run in enumerate(runs):
+            run.write_status(replace(run.status, majority_baseline=0.5 + 0.1 * (fold % 2)))
+    assert result_table(runs)[0]["majority_baseline"] == pytest.approx(12 / 20), "of all folds together"
 
 
 def test_table_counts_what_is_not_finished_and_leaves_it_out(store: RunStore) -> None:
