@@ -14,13 +14,14 @@ import itertools
 import json
 import platform
 import resource
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[0] = str(ROOT)  # in place of this folder, whose statistics.py would hide Python's own
+
+import statistics  # noqa: E402
 
 BACKBONES = ("resnet18", "vgg16_bn", "efficientnet_b0", "efficientnet_b7", "densenet121", "convnext_femto", "pvt_v2_b0")
 CLASSES = 12

@@ -22,7 +22,6 @@ import os
 import platform
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -32,7 +31,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[0] = str(ROOT)  # in place of this folder, whose statistics.py would hide Python's own
+
+import statistics  # noqa: E402
 
 ENCODERS = ("resnet18", "efficientnet_b0", "vgg16_bn")
 SIDES = ("limit", "ours", "peer")

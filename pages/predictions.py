@@ -70,7 +70,7 @@ with overlay_side:
     st.image(picture, caption="Prediction over the image", width="stretch", alt="Prediction over the image")
 if error_side is not None:
     with error_side:
-        view.draw_errors(labels, scene.truth)
+        view.draw_errors(labels, scene.truth, classes)
 
 legend.draw(classes, labels, scene.truth, iou)
 height, width = labels.shape

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 from segcore.config import ClassInfo, DatasetConfig, Recipe, RunConfig, StudyConfig, Weights
-from segcore.data.splits import Split
+from segcore.data.splits import Split, fold_splits
+from segcore.evaluation.metrics import scores
 from segcore.records import EpochRecord, StepRecord
 from segcore.runs import Evaluation, Run
 from segcore.status import RunState, process_identity
@@ -173,6 +174,136 @@ def make_study(
     return [make_run(store, study=name, encoder=e, seed=s, **options) for s in seeds for e in backbones]
 
 
+CONTEST_CLASSES: tuple[ClassInfo, ...] = (
+    *CLASSES,
+    ClassInfo(name="water", color=(28, 42, 168)),
+    ClassInfo(name="car", color=(9, 143, 150)),
+    ClassInfo(name="dog", color=(102, 51, 0)),
+)
+"""Of the last there is no pixel."""
+CONTEST_SKILLS: Mapping[str, float] = {
+    "resnet34.tv_in1k": 0.86,
+    "resnet18.tv_in1k": 0.8595,
+    "vgg16.tv_in1k": 0.80,
+    "efficientnet_b0.ra_in1k": 0.857,
+}
+"""The first two are alike, the third is far behind, the last differs much from seed to seed (see `make_contest`)."""
+
+
+def contest_dataset(*, scenes: int = 40, frames: int = 2, name: str = "contest", seed: int = 0) -> FakeDataset:
+    """Return a dataset that is not on disk, with half of its scenes for validation; the seed chooses which."""
+    config = DatasetConfig(
+        name=name, images=Path("/nowhere"), masks=Path("/nowhere"), classes=CONTEST_CLASSES, group_regex=GROUP_REGEX
+    )
+    order = np.random.default_rng(seed).permutation(scenes) if seed else np.arange(scenes)
+    train, val = (
+        tuple(f"scene{scene:02d}_frame{frame}" for scene in sorted(part) for frame in range(frames))
+        for part in (order[: scenes // 2], order[scenes // 2 :])
+    )
+    return FakeDataset(config, "fedcba9876543210", Split(train, val))
+
+
+def make_contest(
+    store: RunStore,
+    name: str = "contest",
+    *,
+    skills: Mapping[str, float] = CONTEST_SKILLS,
+    seeds: Iterable[int] = range(5),
+    wild: Mapping[str, float] | None = None,
+    dataset: FakeDataset | None = None,
+    **options: Any,
+) -> list[Run]:
+    """Write a study whose counts vary with image, class and seed as real ones do; `options` go to `make_run`.
+
+    Scenes are hard or easy for all alike, which pairing takes out; `wild` says by how much the seeds of a backbone
+    differ (standard deviation of the share found), 0.0005 for those it does not name.
+    """
+    source = dataset or contest_dataset()
+    wild = {"efficientnet_b0.ra_in1k": 0.003} if wild is None else wild
+    runs = []
+    for seed in seeds:
+        for encoder, skill in skills.items():
+            own = np.random.default_rng([seed, zlib.crc32(encoder.encode())])
+            reached = skill + own.normal(0, wild.get(encoder, 0.0005))
+            found = _contest_evaluation(source, own, reached)
+            miou = scores(found.counts).miou
+            run = make_run(store, study=name, encoder=encoder, seed=seed, dataset=source, miou=miou, **options)
+            if run.state is RunState.FINISHED:
+                run.write_evaluation(found)
+            runs.append(run)
+    return runs
+
+
+def _contest_evaluation(source: FakeDataset, own: np.random.Generator, reached: float) -> Evaluation:
+    names, classes = list(source.split.val), len(source.config.trained_classes)
+    groups = [name.split("_")[0] for name in names]
+    hard = {group: np.random.default_rng([7, int(group[5:])]).normal(0, 0.03, classes) for group in sorted(set(groups))}
+    shared = np.random.default_rng(11)
+    counts = np.zeros((len(names), classes, classes), dtype=np.int64)
+    for image, group in enumerate(groups):
+        totals = np.floor(shared.dirichlet([6, 5, 3, 2, 0.6]) * 40_000).astype(np.int64)  # the last class has none
+        found = np.clip(reached - 0.03 * np.arange(classes) + hard[group] + own.normal(0, 0.004, classes), 0.02, 0.99)
+        for c in range(classes - 1):
+            hits = int(totals[c] * found[c])
+            counts[image, c, c] = hits
+            counts[image, c, (c + 1) % (classes - 1)] += (totals[c] - hits) * 2 // 3
+            counts[image, c, (c + 2) % (classes - 1)] += totals[c] - hits - (totals[c] - hits) * 2 // 3
+    # Small objects are found less: the shares of five sizes, and what is found of them around the class's own.
+    shares, bias = np.array([0.05, 0.1, 0.2, 0.3, 0.35]), np.array([0.6, 0.8, 0.95, 1.05, 1.08])
+    pixels = np.floor(counts.sum(axis=2)[:, :, None] * shares).astype(np.int64)
+    hits = np.diagonal(counts, axis1=1, axis2=2)[:, :, None] * shares * bias
+    return Evaluation(names, groups, counts, 5, np.stack([pixels, np.minimum(pixels, hits.astype(np.int64))], axis=-1))
+
+
+RACE_SKILLS: Mapping[str, float] = {"resnet34.tv_in1k": 0.8, RESNET18: 0.79, "vgg16.tv_in1k": 0.5}
+"""The first two are close together, the last is far behind."""
+
+
+def make_race(
+    store: RunStore,
+    name: str = "race",
+    *,
+    skills: Mapping[str, float] = RACE_SKILLS,
+    seeds: Iterable[int] = range(3),
+    epochs: int = 30,
+    at_rung: bool = True,
+    dataset: Dataset | FakeDataset | None = None,
+) -> list[Run]:
+    """Write a racing study whose runs wait to start, or stand at the first rung having got `skills` of all right."""
+    source = dataset or contest_dataset()
+    assert source.split is not None
+    config = StudyConfig(
+        name=name,
+        dataset=source.config.name,
+        encoders=tuple(skills),
+        seeds=tuple(seeds),
+        racing=True,
+        recipe=Recipe(epochs=epochs, image_size=64, batch_size=4),
+    )
+    runs = store.create_study(config, source.config, source.fingerprint, source.split)
+    if at_rung:
+        for run in runs:
+            reach_rung(run, skills[run.config.encoder])
+    return runs
+
+
+def reach_rung(run: Run, skill: float) -> None:
+    """Write what a worker leaves that has taken a run to its rung: `skill` of the pixels right, give or take."""
+    status, classes = run.status, len(run.config.dataset.trained_classes)
+    assert status.rung is not None
+    own = np.random.default_rng([run.config.seed, zlib.crc32(run.name.encode()), status.rung])
+    names = list(run.split.val)
+    found = np.clip(skill + own.normal(0, 0.002) + own.normal(0, 0.01, (len(names), classes)), 0.0, 1.0)
+    hits = np.round(1000 * found).astype(np.int64)
+    counts = hits[:, :, None] * np.eye(classes, dtype=np.int64)
+    counts[:, np.arange(classes), (np.arange(classes) + 1) % classes] = 1000 - hits
+    run.write_evaluation(Evaluation(names, [name.split("_")[0] for name in names], counts, status.rung))
+    epochs = run.config.recipe.epochs
+    done = replace(status, epoch=status.rung, step=2 * status.rung, steps=2 * epochs, seconds=2.0 * status.rung)
+    message = f"It waits at epoch {status.rung} for the other runs of its race."
+    run.write_status(replace(done, state=RunState.QUEUED, started=status.created, message=message))
+
+
 def make_mixed_study(store: RunStore, name: str = "mixed", **options: Any) -> dict[RunState, Run]:
     """Write a study with one run in every state: finished, running, queued, failed, stopped, interrupted."""
     return {
@@ -188,6 +319,49 @@ def make_mixed_study(store: RunStore, name: str = "mixed", **options: Any) -> di
             )
         )
     }
+
+
+def make_fold_study(
+    store: RunStore,
+    name: str = "folded",
+    *,
+    folds: int = 2,
+    encoders: Iterable[str] = (RESNET18, LITE0),
+    seeds: Iterable[int] = (0,),
+    epochs: int = 5,
+    miou: float | None = None,
+) -> list[Run]:
+    """Write a study of finished runs, one for every backbone, seed and fold; the folds share out the four scenes."""
+    source = fake_dataset()
+    names = sorted([*source.split.train, *source.split.val])
+    parts = [[image for image in names if int(image[5:7]) % folds == fold] for fold in range(folds)]
+    config = StudyConfig(
+        name=name,
+        dataset=source.config.name,
+        encoders=tuple(encoders),
+        seeds=tuple(seeds),
+        folds=folds,
+        recipe=Recipe(epochs=epochs, image_size=64, batch_size=4),
+    )
+    runs = store.create_study(config, source.config, source.fingerprint, source.split, folds=fold_splits(parts))
+    for run in runs:
+        _write_records(run, epochs, miou if miou is not None else 0.4 + 0.3 * _unit(run.config.contender))
+        set_state(run, RunState.FINISHED, done=epochs)
+    return runs
+
+
+def with_test(name: str = "tiny") -> FakeDataset:
+    """Return `fake_dataset` with its second scene as test part."""
+    source = fake_dataset(name)
+    names = source.split.train
+    return FakeDataset(source.config, source.fingerprint, Split((*names[:2], *names[4:]), source.split.val, names[2:4]))
+
+
+def score_test(run: Run, miou: float = 0.5, *, epoch: int | None = None) -> None:
+    """Give a finished run counts on its test images, as `inference.scoring` would; by default of its best epoch."""
+    rng = np.random.default_rng([run.config.seed, zlib.crc32(run.name.encode()), 1])
+    evaluation = _evaluation(run, rng, miou, epoch or run.evaluation_epoch() or 0, list(run.split.test))
+    run.write_evaluation(evaluation, "test")
 
 
 def write_weights(run: Run) -> None:
@@ -246,9 +420,11 @@ def _write_records(run: Run, done: int, miou: float) -> None:
         _write_previews(run, rng, done)
 
 
-def _evaluation(run: Run, rng: np.random.Generator, miou: float, epoch: int) -> Evaluation:
-    """Counts of every validation image whose diagonal grows with `miou`."""
-    names = list(run.split.val)
+def _evaluation(
+    run: Run, rng: np.random.Generator, miou: float, epoch: int, names: list[str] | None = None
+) -> Evaluation:
+    """Counts of every image of `names`, by default the validation images, whose diagonal grows with `miou`."""
+    names = list(run.split.val) if names is None else names
     classes = len(run.config.dataset.trained_classes)
     pixels = run.config.recipe.image_size**2
     counts = np.zeros((len(names), classes, classes), dtype=np.int64)
@@ -290,7 +466,10 @@ def _cost(config: RunConfig) -> dict[str, Any]:
         "macs_head": 1_000_000 * scale,
         "latency_p50_ms": 4.0 * scale,
         "latency_p95_ms": 5.0 * scale,
-        "images_per_second": 250.0 / scale,
+        "throughput": 250.0 / scale,
+        "throughput_batch": 4,
+        "busy": 0.01,
+        "idle": True,
         "device": "cpu",
         "threads": 2,
         "image_size": config.recipe.image_size,

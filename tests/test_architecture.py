@@ -30,6 +30,8 @@ RUN_FILES = {
     "evaluation.npz",
     "best.safetensors",
     "study.json",
+    "test_opened.json",
+    "test_scoring.json",
 }
 
 

@@ -13,6 +13,7 @@ from segcore.figures.theme import (
     ACCENT,
     OUTLINE,
     SYMBOLS,
+    add_cell_texts,
     css,
     empty_figure,
     faded,
@@ -22,7 +23,7 @@ from segcore.figures.theme import (
     show_legend,
 )
 
-_CELL_OPACITY = ((0, 0.05), (0.02, 0.17), (0.45, 0.5), (0.5, 0.78), (1, 1.0))
+_CELL_OPACITY = ((0, 0.05), (0.02, 0.12), (0.4999, 0.3), (0.5, 0.78), (1, 1.0))
 """Share of the row -> opacity of the cell: full enough for white texts from half on."""
 
 
@@ -74,40 +75,6 @@ def class_iou_bars(
         show_legend(chart, len(series))
     chart.update_xaxes(ticksuffix=" %", range=[-2 if len(series) > 1 else 0, 108])
     # Said, as plotly takes classes that are called "1" and "200" for numbers.
-    chart.update_yaxes(type="category", categoryorder="array", categoryarray=names)
-    return chart
-
-
-def one_class_bars(
-    info: ClassInfo, iou: Mapping[str, float], *, colors: Mapping[str, str], metric: str = "IoU"
-) -> go.Figure:
-    """Draw the score of one class, a bar a contender in its own colour, the highest on top.
-
-    Args:
-        info: the class.
-        iou: name of the contender -> share 0-1, NaN where the class is absent.
-        colors: "#rrggbb" of each contender.
-    """
-    kind = f"class-{metric}"
-    known = {name: float(value) for name, value in iou.items() if value == value}
-    if not known:
-        return empty_figure(f"{plain(info.name)} is neither labelled nor predicted here.", kind=kind)
-    order = sorted(known, key=known.__getitem__)
-    names = [plain(name) for name in order]
-    chart = figure(kind, height=100 + 30 * len(order), x_title=f"{metric} of {plain(info.name)}")
-    chart.add_bar(
-        x=percents(known[name] for name in order),
-        y=names,
-        orientation="h",
-        marker={"color": [colors.get(name, ACCENT) for name in order], "line": {"color": OUTLINE, "width": 1}},
-        text=[f"{100 * known[name]:.1f} %" for name in order],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate=f"<b>%{{y}}</b><br>{metric} %{{text}}<extra></extra>",
-        name=metric,
-        uid="contenders",
-    )
-    chart.update_xaxes(ticksuffix=" %", range=[0, 108])
     chart.update_yaxes(type="category", categoryorder="array", categoryarray=names)
     return chart
 
@@ -164,38 +131,41 @@ def confusion_heatmap(counts: np.ndarray, names: Sequence[str], *, title: str | 
         # From nothing to blue: an empty cell is the page itself, in light and dark. From half on it is full
         # enough for white texts.
         colorscale=[[share, faded("#2b6cb0", opacity)] for share, opacity in _CELL_OPACITY],
-        colorbar={"ticksuffix": " %", "thickness": 12, "outlinewidth": 0},
+        showscale=False,
         hovertemplate="<b>%{y}</b> taken for <b>%{x}</b><br>%{z:.1f} % of its pixels (%{customdata:,})<extra></extra>",
         hoverongaps=False,
         name="confusion",
         uid="confusion",
     )
-    _add_cell_texts(chart, shares, names)
+    cells = [
+        (column, name, f"{share:.0f}", share >= 50)
+        for name, row in zip(names, shares, strict=True)
+        for column, share in zip(names, row, strict=True)
+        if share is not None and share >= 0.5
+    ]
+    add_cell_texts(chart, cells)
+    _add_targets(chart, shares, matrix, names)
     chart.update_xaxes(type="category", showgrid=False, tickangle=-45, constrain="domain")
     chart.update_yaxes(type="category", showgrid=False, autorange="reversed")
     return chart
 
 
-def _add_cell_texts(chart: go.Figure, shares: Sequence[Sequence[float | None]], names: Sequence[str]) -> None:
-    """Write the percent into the cells: white on full cells, in the page's text colour on faint ones.
-
-    Plotly's own cell texts choose their colour as if a transparent cell were white, which fails on dark.
-    """
-    cells = [
-        (name, column, share)
-        for name, row in zip(names, shares, strict=True)
-        for column, share in zip(names, row, strict=True)
-        if share is not None and share >= 0.5
-    ]
-    for full, color in ((True, "#ffffff"), (False, None)):
-        chosen = [cell for cell in cells if (cell[2] >= 50) is full]
-        chart.add_scatter(
-            x=[column for _, column, _ in chosen],
-            y=[name for name, _, _ in chosen],
-            text=[f"{share:.0f}" for _, _, share in chosen],
-            mode="text",
-            textfont={"size": 11, "color": color},
-            hoverinfo="skip",
-            name="percent",
-            uid=f"texts:{full}",
-        )
+def _add_targets(
+    chart: go.Figure, shares: Sequence[Sequence[float | None]], matrix: np.ndarray, names: Sequence[str]
+) -> None:
+    """An invisible square over every cell with its classes [true, predicted] behind it: heat maps cannot be clicked."""
+    places = [(t, p) for t, row in enumerate(shares) for p, share in enumerate(row) if share is not None]
+    chart.add_scatter(
+        x=[names[p] for _, p in places],
+        y=[names[t] for t, _ in places],
+        customdata=[[t, p, int(matrix[t, p]), shares[t][p]] for t, p in places],
+        mode="markers",
+        marker={"size": 26, "symbol": "square", "color": ACCENT, "opacity": 0},
+        # Nothing on screen tells which cell was clicked but what stands below: no fading of the others.
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        hovertemplate="<b>%{y}</b> taken for <b>%{x}</b><br>%{customdata[3]:.1f} % of its pixels "
+        "(%{customdata[2]:,})<extra></extra>",
+        name="cells",
+        uid="cells",
+    )

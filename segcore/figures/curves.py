@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import fmean, median
+from typing import Literal
 
 import plotly.graph_objects as go
 
@@ -31,6 +32,7 @@ def accuracy_curves(
     *,
     majority: float | None = None,
     show_runs: bool = False,
+    by: Literal["epoch", "minute"] = "epoch",
     title: str | None = None,
 ) -> go.Figure:
     """Draw one score over the epochs, a line a contender: mean over its seeds in a band of the 95 % interval.
@@ -41,13 +43,15 @@ def accuracy_curves(
     Args:
         field: a field of `EpochRecord` that is a share, see `FIELD_TITLES`.
         majority: pixel accuracy (0-1) of always answering the most frequent class, as a dashed line.
+        by: what the lines run along; minutes of training, of each epoch the mean over the runs that a line is of.
     """
     name = FIELD_TITLES.get(field, field.replace("_", " "))
     curves = [(contender, curve(contender.runs, field)) for contender in contenders]
     curves = [(contender, line) for contender, line in curves if line.n]
     if not curves:
         return empty_figure("No epoch is finished yet.", kind=f"curves-{field}", title=title)
-    chart = figure(f"curves-{field}", title=title, x_title="Epoch", y_title=name)
+    kind = f"curves-{field}" if by == "epoch" else f"curves-{field}-{by}"
+    chart = figure(kind, title=title, x_title="Epoch", y_title=name)
     # Bands first, then runs, then means: what matters most lies on top.
     for contender, line in curves:
         _add_band(chart, contender, line)
@@ -56,11 +60,31 @@ def accuracy_curves(
             _add_run(chart, contender, run, field, first=1 if show_runs and line.n > 1 else len(line.epochs))
     for contender, line in curves:
         _add_mean(chart, contender, line)
+    if by == "minute":
+        _along_minutes(chart, [contender for contender, _ in curves])
     _add_majority(chart, majority)
     _finish(chart, entries=len(curves))
     chart.update_yaxes(ticksuffix=" %")
-    chart.update_layout(hovermode="x unified" if len(curves) <= UNIFIED_HOVER_LIMIT else "closest")
+    unified = by == "epoch" and len(curves) <= UNIFIED_HOVER_LIMIT  # no two lines have points at the same minute
+    chart.update_layout(hovermode="x unified" if unified else "closest")
+    if by == "minute":
+        chart.update_xaxes(title_text="Minutes of training", dtick=None, autorangeoptions={"clipmin": 0})
     return chart
+
+
+def _along_minutes(chart: go.Figure, contenders: Sequence[Contender]) -> None:
+    """Move what is drawn over epochs to the minutes at which these ended, the mean over a contender's runs."""
+    for contender in contenders:
+        at: dict[int, list[float]] = {}
+        for run in contender.runs:
+            seconds = 0.0
+            for record in run.epochs():
+                seconds += record.seconds
+                at.setdefault(record.epoch, []).append(seconds / 60)
+        minutes = {epoch: fmean(values) for epoch, values in at.items()}
+        for trace in chart.data:
+            if trace.legendgroup == contender.label:
+                trace.x = [minutes[epoch] for epoch in trace.x]
 
 
 def _add_band(chart: go.Figure, contender: Contender, line: Curve) -> None:
@@ -93,16 +117,16 @@ def _add_run(chart: go.Figure, contender: Contender, run: Run, field: str, *, fi
     records = run.epochs()[max(0, first - 1) :]
     if len(records) < 2:
         return
-    seed = run.config.seed
+    name = f"{plain(contender.title)}, {run.config.repetition}"
     chart.add_scatter(
         x=[record.epoch for record in records],
         y=percents(getattr(record, field) for record in records),
         mode="lines",
         line={"color": faded(contender.color, 0.55), "width": 1, "dash": mark(contender)[1]},
-        hovertemplate=f"%{{y:.1f}} %<extra>{plain(contender.title)}, seed {seed}</extra>",
+        hovertemplate=f"%{{y:.1f}} %<extra>{name}</extra>",
         showlegend=False,
         legendgroup=contender.label,
-        name=f"{plain(contender.title)}, seed {seed}",
+        name=name,
         uid=f"run:{contender.label}:{run.name}",
     )
 

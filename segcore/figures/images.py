@@ -72,12 +72,13 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, opacity:
     return np.where((labels == IGNORE_INDEX)[..., None], image, mixed).astype(np.uint8)
 
 
-def error_map(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def error_map(labels: np.ndarray, truth: np.ndarray, *, only: int | None = None) -> np.ndarray:
     """Show where a prediction is right (blue), wrong (orange) and where nobody labelled (black).
 
     Args:
         labels: (H, W) uint8, as predicted.
         truth: (H, W) uint8, 255 where not labelled.
+        only: a class; pixels that neither are of it nor were taken for it are black, too.
 
     Returns:
         HWC uint8 RGB.
@@ -89,6 +90,8 @@ def error_map(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
         raise ValueError(f"labels are {labels.shape}, truth is {truth.shape}; expected the same size")
     colors = np.array([WRONG, RIGHT, UNLABELLED], dtype=np.uint8)
     kinds = np.where(truth == IGNORE_INDEX, 2, labels == truth)
+    if only is not None:
+        kinds = np.where((truth == only) | (labels == only), kinds, 2)
     return colors[kinds]
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from segcore.evaluation.comparison import ResultRow
+from segcore.evaluation.costs import COSTS, Cost, Metric, pareto
 from segcore.figures.theme import (
     ACCENT,
     CONTRAST,
@@ -21,15 +22,9 @@ from segcore.figures.theme import (
     show_legend,
 )
 
-Metric = Literal["miou", "pixel_accuracy"]
-Cost = Literal["latency_ms", "parameters", "macs", "minutes"]
-
 METRIC_TITLES: dict[Metric, str] = {"miou": "Best validation mIoU", "pixel_accuracy": "Validation pixel accuracy"}
-COST_TITLES: dict[Cost, tuple[str, float]] = {
-    "latency_ms": ("Time of one image, median (ms)", 1.0),
-    "parameters": ("Parameters (million)", 1e-6),
-    "macs": ("Multiply-adds of one image (billion)", 1e-9),
-    "minutes": ("Training time of one run (min)", 1.0),
+COST_TITLES: dict[str, tuple[str, float]] = {
+    cost.key: (f"{cost.title} ({cost.unit})" if cost.unit else cost.title, cost.factor) for cost in COSTS.values()
 }
 """Axis title of each cost, and the factor into its unit."""
 _NO_RESULT = "No run is finished yet."
@@ -121,35 +116,59 @@ def _texts(row: ResultRow, metric: Metric) -> str:
 
 
 def cost_scatter(
-    rows: Sequence[ResultRow], cost: Cost = "latency_ms", metric: Metric = "miou", *, title: str | None = None
+    rows: Sequence[ResultRow],
+    cost: str = "latency_ms",
+    metric: Metric = "miou",
+    *,
+    y_title: str | None = None,
+    title: str | None = None,
 ) -> go.Figure:
-    """Draw score against cost, a point a contender with its 95 % interval; up and to the left is better.
+    """Draw score against cost, a point a contender with what is known of its spread on both axes.
 
-    The cost axis is logarithmic where the dearest costs more than ten times the cheapest.
+    The step line is the frontier: what is highest for that cost or less. Contenders that another one dominates, being
+    at least as good in both and better in one, are grey. An asterisk marks what was measured while the machine did
+    something else, too. The cost axis is logarithmic where the dearest costs more than ten times the cheapest.
+
+    Args:
+        rows: from `result_table`.
+        cost: a key of `costs.COSTS`.
+        metric: what the cost is paid for.
+        y_title: what it is called, where the rows hold another score in its place.
     """
-    name, factor = COST_TITLES[cost]
-    kind = f"cost-{cost}-{metric}"
-    known = [row for row in rows if row[metric] is not None and row[cost] is not None]
+    kind, asked = f"cost-{cost}-{metric}", COSTS[cost]
+    known = [row for row in rows if row[metric] is not None and asked.value(row) is not None]
     if not known:
-        message = "No run is finished yet." if all(row[metric] is None for row in rows) else "No cost is measured yet."
+        message = _NO_RESULT if all(row[metric] is None for row in rows) else "No cost is measured yet."
         return empty_figure(message, kind=kind, title=title)
-    chart = figure(kind, title=title, height=400, x_title=name, y_title=METRIC_TITLES[metric])
-    costs = [factor * float(row[cost] or 0) for row in known]
-    logarithmic = min(costs) > 0 and max(costs) > 10 * min(costs)
+    chart = figure(
+        kind, title=title, height=420, x_title=COST_TITLES[cost][0], y_title=y_title or METRIC_TITLES[metric]
+    )
+    costs = [asked.factor * (asked.value(row) or 0.0) for row in known]
     scores = [100 * (row[metric] or 0.0) for row in known]
+    logarithmic = min(costs) > 0 and max(costs) > 10 * min(costs)
     places = [math.log(value) if logarithmic else value for value in costs]
-    sides = _label_sides(places, scores, [row["title"] for row in known])
-    for row, x, y, side in zip(known, costs, scores, sides, strict=True):
+    front = pareto(known, asked, metric)
+    _add_frontier(
+        chart, [(x, y) for row, x, y in zip(known, costs, scores, strict=True) if row["label"] in front], asked
+    )
+    names = [_cost_label(row, asked) for row in known]
+    sides = _label_sides(places, scores, names)
+    for row, x, y, name, side in zip(known, costs, scores, names, sides, strict=True):
+        color = row["color"] if row["label"] in front else DOMINATED
         chart.add_scatter(
             x=[x],
             y=[y],
-            error_y=_error(row, metric),
+            error_x=_cost_error(row, asked, color),
+            error_y=_error(row, metric) | {"color": color},
             mode="markers+text",
-            text=[plain(row["title"])],
+            text=[plain(name)],
             textposition=side,
+            textfont={"color": None if row["label"] in front else DOMINATED},
             cliponaxis=False,
-            marker={"color": row["color"], "size": 12, "line": {"color": OUTLINE, "width": 1}},
-            hovertemplate=f"<b>{plain(row['title'])}</b><br>{_texts(row, metric)}<br>{name}: {x:.3g}<extra></extra>",
+            marker={"color": color, "size": 12, "line": {"color": OUTLINE, "width": 1}},
+            hovertemplate=f"<b>{plain(row['title'])}</b><br>{_texts(row, metric)}<br>{_cost_text(row, asked)}"
+            + ("" if row["label"] in front else "<br>another one is as good for less")
+            + "<extra></extra>",
             name=plain(row["title"]),
             uid=f"cost:{row['label']}",
         )
@@ -159,10 +178,65 @@ def cost_scatter(
     return chart
 
 
-def _label_sides(x: Sequence[float], y: Sequence[float], labels: Sequence[str]) -> list[str]:
-    """Choose for every point the side of its label that has most room and does not leave the plot.
+DOMINATED = "#9aa3ae"
+"""Of contenders that another one beats in score and cost."""
 
-    Reckoned for a plot of 360 x 260 px, as in a window of 800 px: a wider one only has more room.
+
+def _add_frontier(chart: go.Figure, points: Sequence[tuple[float, float]], cost: Cost) -> None:
+    """The best score for so much cost or less, as steps from one contender to the next."""
+    if len(points) < 2:
+        return
+    x, y = zip(*sorted(points), strict=True)
+    chart.add_scatter(
+        x=list(x),
+        y=list(y),
+        mode="lines",
+        # Up only where the dearer one stands; where more is better, the other way round.
+        line={"color": INK, "width": 1.4, "dash": "dot", "shape": "hv" if cost.lower_is_better else "vh"},
+        hoverinfo="skip",
+        name="frontier",
+        uid="frontier",
+    )
+
+
+def _cost_label(row: ResultRow, cost: Cost) -> str:
+    return f"{row['title']} *" if measured_busy(row, cost) else row["title"]
+
+
+def measured_busy(row: ResultRow, cost: Cost) -> bool:
+    """Whether a contender's cost is a speed that was measured while the machine did something else, too."""
+    return row.get("idle") is False and cost.key in ("latency_ms", "throughput")
+
+
+def _cost_error(row: ResultRow, cost: Cost, color: str) -> dict[str, Any]:
+    ends, value = cost.interval(row), cost.value(row)
+    if ends is None or value is None:
+        return {"visible": False}
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [cost.factor * max(0.0, ends[1] - value)],
+        "arrayminus": [cost.factor * max(0.0, value - max(0.0, ends[0]))],
+        "thickness": 1.5,
+        "width": 4,
+        "color": color,
+    }
+
+
+def _cost_text(row: ResultRow, cost: Cost) -> str:
+    value, ends = cost.factor * (cost.value(row) or 0.0), cost.interval(row)
+    text = f"{cost.title}: {value:.3g} {cost.unit}".rstrip()
+    if ends is not None:
+        low, high = (cost.factor * end for end in ends)
+        text += f"<br>{low:.3g} to {high:.3g}: {cost.spread}"
+    return text + ("<br>* the machine was busy with something else, too" if measured_busy(row, cost) else "")
+
+
+def _label_sides(x: Sequence[float], y: Sequence[float], labels: Sequence[str]) -> list[str]:
+    """Choose for every point the corner for its label that has most room and does not leave the plot.
+
+    Corners, as the arms of the intervals take the sides. Reckoned for a plot of 360 x 260 px, as in a window of
+    800 px: a wider one only has more room.
     """
     width, edge = 360, 20
     wide, high = width / ((max(x) - min(x)) or 1.0), 260 / ((max(y) - min(y)) or 1.0)
@@ -171,12 +245,12 @@ def _label_sides(x: Sequence[float], y: Sequence[float], labels: Sequence[str]) 
     taken: list[tuple[float, float, float]] = []  # centre and width of the labels so far
     for place, (px, py) in enumerate(points):
         size = 7.0 * len(labels[place])
-        # Centre of the label by side; the first is taken where room is equal.
+        # Centre of the label by corner; the first is taken where room is equal.
         centres = {
-            "middle right": (px + 10 + size / 2, py),
-            "middle left": (px - 10 - size / 2, py),
-            "top center": (px, py + 16),
-            "bottom center": (px, py - 16),
+            "top right": (px + 6 + size / 2, py + 14),
+            "bottom right": (px + 6 + size / 2, py - 14),
+            "top left": (px - 6 - size / 2, py + 14),
+            "bottom left": (px - 6 - size / 2, py - 14),
         }
         others = [*((ox, oy, 12.0) for ox, oy in points[:place] + points[place + 1 :]), *taken]
 

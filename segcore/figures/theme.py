@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import plotly.graph_objects as go
@@ -111,6 +111,30 @@ def mark(contender: Contender) -> tuple[str, Dash]:
         family = [other.name for other in catalog.BACKBONES.values() if other.family == backbone.family]
         place = family.index(backbone.name)
     return SYMBOLS[place % len(SYMBOLS)], "dot" if contender.weights == "none" else "solid"
+
+
+def add_cell_texts(chart: go.Figure, cells: Sequence[tuple[str, str, str, bool]], *, size: int = 11) -> None:
+    """Write texts into the cells of a heat map: white on full cells, in the page's text colour on faint ones.
+
+    Plotly's own cell texts choose their colour as if a transparent cell were white, which fails on dark.
+
+    Args:
+        cells: column, row, text and whether the cell is full.
+    """
+    for full, color in ((True, "#ffffff"), (False, None)):
+        chosen = [cell for cell in cells if cell[3] is full]
+        chart.add_scatter(
+            x=[column for column, _, _, _ in chosen],
+            y=[row for _, row, _, _ in chosen],
+            text=[text for _, _, text, _ in chosen],
+            mode="text",
+            textfont={"size": size, "color": color},
+            # Where cells can be clicked, the others are not to fade.
+            unselected={"textfont": {"color": color or INK}},
+            hoverinfo="skip",
+            name="texts",
+            uid=f"texts:{full}",
+        )
 
 
 def plain(text: str) -> str:

@@ -1,108 +1,100 @@
-"""The Charts page, class by class: which classes the backbones find, and what they take the others for."""
+"""Where the backbones differ: class by class, by the size of objects, and in what they take for what."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-
-import numpy as np
 import streamlit as st
 
 from segcore import figures
-from segcore.errors import NotFoundError, SegcoreError
-from segcore.evaluation.comparison import Contender
-from segcore.evaluation.metrics import pooled, scores
-from segcore.runs import Run, Study
-from segcore.status import RunState
-from segcore.ui import live_chart
+from segcore.config import ClassInfo
+from segcore.evaluation.classwise import class_differences
+from segcore.evaluation.findings import class_estimates
+from segcore.evaluation.sizes import recall_by_size
+from segcore.evaluation.verdicts import Standing
+from segcore.ui import charts_confusion, live_chart
+from segcore.ui.charts_data import Shown
 from segcore.ui.state import Key, Param, choose
 
-ALL = ""
-"""In place of a class: all of them. Not in the URL."""
+IOU = ""
+"""In place of a reference: the scores themselves. Not in the URL."""
 
 
-def draw(study: Study, found: Sequence[Contender], run_counts: Mapping[Run, np.ndarray]) -> None:
-    """Draw the scores of all classes or of the chosen one, and the confusions of one backbone.
-
-    Args:
-        study: that the runs belong to.
-        found: its contenders.
-        run_counts: as from `run_counts`.
-    """
-    st.subheader("Which classes they find", anchor=False)
-    gathered = {c.label: [run_counts[run] for run in c.runs if run in run_counts] for c in found}
-    counts = {label: of_runs for label, of_runs in gathered.items() if of_runs}
-    if not counts:
+def draw(shown: Shown) -> None:
+    """Draw the scores of all classes, what is found of small and large objects, and the confusions of one backbone."""
+    standings = shown.findings.standings
+    if not standings:
         st.caption("Shown as soon as a run has finished.")
         return
-    known = [contender for contender in found if contender.label in counts]
-    classes = study.dataset.trained_classes
-    table = {contender.title: class_iou(counts[contender.label]) for contender in known}
-    colors = {contender.title: contender.color for contender in known}
-    names = [info.name for info in classes]
-    chosen = choose(Param.CLASS, "Class", [ALL, *names], format_func=lambda name: name or "All classes")
-    if chosen in names:
-        place = names.index(chosen)
-        live_chart.draw(
-            figures.one_class_bars(classes[place], {name: iou[place] for name, iou in table.items()}, colors=colors),
-            key=f"charts.class:{study.name}:{place}",
-            alt=f"IoU of class {chosen} by backbone",
-        )
-    else:
-        live_chart.draw(
-            figures.class_iou_bars(classes, table, colors=colors),
-            key=f"charts.classes:{study.name}:{len(table) > 1}",  # one backbone is drawn as bars, several as points
-            alt="IoU of every class",
-        )
-    st.caption("IoU of each class on all validation images, at the best epoch, averaged over finished runs.")
-    with st.expander("What each class is taken for", icon=":material/grid_on:"):
-        _draw_confusion(study, known, counts, names)
+    classes = shown.study.dataset.trained_classes
+    if any(study.dataset.trained_classes != classes for study in shown.studies):
+        standings = [s for s in standings if s.contender.study == shown.study.name]
+        st.caption("The class tables differ, so this is of the first study alone.")
+    _draw_map(shown, standings, classes)
+    _draw_sizes(shown, standings, classes)
+    st.subheader("What each class is taken for", anchor=False)
+    charts_confusion.draw(shown, standings, classes)
 
 
-def _draw_confusion(
-    study: Study, known: Sequence[Contender], counts: dict[str, list[np.ndarray]], names: list[str]
-) -> None:
-    titles = {contender.label: contender.title for contender in known}
-    if st.session_state.get(Key.CHARTS_CONFUSION) not in titles:  # another study, or its runs were removed
-        st.session_state.pop(Key.CHARTS_CONFUSION, None)
-    label = st.selectbox(
-        "Backbone", list(titles), format_func=lambda label: titles.get(label, label), key=Key.CHARTS_CONFUSION
-    )
+def _draw_map(shown: Shown, standings: list[Standing], classes: tuple[ClassInfo, ...]) -> None:
+    titles = {standing.label: standing.title for standing in standings}
+    reference = IOU
+    if len(standings) > 1:
+        reference = choose(
+            Param.REFERENCE,
+            "Show",
+            [IOU, *titles],
+            format_func=lambda label: f"Difference from {titles[label]}" if label in titles else "IoU of every class",
+        ) or IOU  # fmt: skip
+    if reference == IOU:
+        live_chart.draw(
+            figures.class_map(classes, {s.title: class_estimates(s, len(classes)) for s in standings}),
+            key=f"charts.classes:{shown.key}",
+            alt="IoU of every class by backbone",
+        )
+        st.caption(
+            "IoU in percent on all validation images, at the best epoch: mean and 95 % interval over seeds and images. "
+            "– stands for a class that is in none of these images."
+        )
+        return
+    against = next(standing for standing in standings if standing.label == reference)
+    others = [standing for standing in standings if standing.label != reference]
+    differences = {s.title: class_differences(s, against, len(classes)) for s in others}
     live_chart.draw(
-        figures.confusion_heatmap(np.stack(counts[label]), names),
-        key=f"charts.confusion:{study.name}:{label}",
-        alt=f"Share of the pixels of each class that {titles[label]} takes for each class",
+        figures.class_difference_map(classes, differences, against.title),
+        key=f"charts.class_differences:{shown.key}:{reference}",
+        alt=f"Difference of the IoU of every class from that of {against.title}",
     )
     st.caption(
-        "A row shows where the pixels of a true class went, in percent of them; on the diagonal they are right. All "
-        "validation images of all finished runs together, at the best epoch."
+        "In points of IoU, over the common seeds: blue is above the reference, orange below. Pale cells may well be "
+        "zero, as their 95 % interval contains it. Each interval is of its cell alone: of twenty cells without any "
+        "difference about one looks clear by chance."
     )
 
 
-def run_counts(runs: Iterable[Run]) -> tuple[dict[Run, np.ndarray], dict[Run, SegcoreError]]:
-    """Return the confusion counts (C, C) of each finished run over its validation images, and what is damaged."""
-    counts: dict[Run, np.ndarray] = {}
-    damaged: dict[Run, SegcoreError] = {}
-    for run in runs:
-        try:
-            evaluation = run.evaluation() if run.state is RunState.FINISHED else None
-        except NotFoundError:  # removed meanwhile
-            continue
-        except SegcoreError as error:
-            damaged[run] = error
-            continue
-        if evaluation is not None:
-            counts[run] = pooled(evaluation.counts)
-    return counts, damaged
-
-
-def class_iou(counts: Sequence[np.ndarray]) -> list[float]:
-    """Return the IoU of each class, mean over runs; NaN where no run has one.
-
-    Args:
-        counts: (C, C) confusion counts of each run.
-    """
-    per_run = np.stack([scores(counted).iou for counted in counts])
-    known = ~np.isnan(per_run)
-    totals = np.where(known, per_run, 0.0).sum(axis=0)
-    return [float(t / n) if n else math.nan for t, n in zip(totals, known.sum(axis=0), strict=True)]
+def _draw_sizes(shown: Shown, standings: list[Standing], classes: tuple[ClassInfo, ...]) -> None:
+    st.subheader("Small and large objects", anchor=False)
+    contenders = [standing.contender for standing in standings]
+    if not recall_by_size(contenders):
+        st.caption("These runs were judged by an earlier version, which did not count by the size of objects.")
+        return
+    names = [info.name for info in classes]
+    if st.session_state.get(Key.CHARTS_SIZE_CLASS) not in [None, *range(len(names))]:
+        st.session_state.pop(Key.CHARTS_SIZE_CLASS, None)
+    index = st.selectbox(
+        "Objects of class",
+        [None, *range(len(names))],
+        format_func=lambda place: "All classes" if place is None else names[place],
+        key=Key.CHARTS_SIZE_CLASS,
+        width=280,
+    )
+    recall = recall_by_size(contenders, class_index=index)
+    live_chart.draw(
+        figures.size_curves(contenders, recall),
+        key=f"charts.sizes:{shown.key}:{index}",
+        alt="Share of the pixels found by the size of the object they belong to",
+    )
+    st.caption(
+        "Share of the pixels that is found, by the size of the object that they belong to; 95 % intervals over seeds. "
+        "An object is a connected region of one class in the mask. Small ones are what a coarse network loses first."
+    )
+    if len(recall) < len(contenders):
+        st.caption("Backbones whose runs were judged by an earlier version, without sizes, are left out.")

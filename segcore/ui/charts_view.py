@@ -1,4 +1,4 @@
-"""The parts of the Charts page: the answer so far, the table, the curves. Nothing here imports torch."""
+"""The Charts page put together: what is shown, the answer, and what stands behind it. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -7,95 +7,108 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from segcore import figures
-from segcore.evaluation import comparison
-from segcore.evaluation.comparison import Contender
+from segcore.evaluation import report
 from segcore.models import catalog
 from segcore.runs import Run, Study
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.text import percent, plural
-from segcore.ui import charts_classes, live_chart, readers
-from segcore.ui.charts_results import answer, draw_results
-from segcore.ui.components import errors_shown, escape, name_unreadable, state_markdown
+from segcore.text import plural
+from segcore.ui import (
+    charts_answer,
+    charts_classes,
+    charts_confounds,
+    charts_costs,
+    charts_curves,
+    charts_data,
+    charts_verdicts,
+    live_chart,
+)
+from segcore.ui.charts_data import Shown
+from segcore.ui.components import errors_shown, escape, state_markdown
 from segcore.ui.state import Key
 
-FIELDS = {
-    "val_pixel_accuracy": (
-        "Validation accuracy",
-        "Share of the pixels of the validation images that got the right class. These images are never learnt from.",
-    ),
-    "train_pixel_accuracy": (
-        "Training accuracy",
-        "The same share on the images that are learnt from. Far above the validation accuracy it means that a "
-        "network learns its images by heart.",
-    ),
-    "val_miou": (
-        "Validation mIoU",
-        "Overlap of prediction and mask (intersection over union), averaged over the classes, so that a rare class "
-        "counts as much as a frequent one. The epoch where it is highest gives the network that is kept.",
-    ),
+TABS = {
+    "Verdicts": charts_verdicts.draw,
+    "Costs": charts_costs.draw,
+    "Curves": charts_curves.draw,
+    "Classes": charts_classes.draw,
 }
 
 
-def any_active(store: RunStore, study: Study) -> bool:
-    """Whether a run of the study trains or waits."""
-    return any(status.state.active for _, status in store.statuses(study.runs()))
+def any_active(store: RunStore, studies: Sequence[Study]) -> bool:
+    """Whether a run of the studies trains or waits."""
+    return any(status.state.active for study in studies for _, status in store.statuses(study.runs()))
 
 
 def describe(study: Study) -> None:
     """Say in one line what all runs of the study share."""
-    dataset, recipe, split = study.dataset, study.recipe, study.split
+    dataset, recipe = study.dataset, study.recipe
     decoder = catalog.DECODERS.get(study.decoder)
     decoder_title = decoder.title if decoder else study.decoder
     synthetic = " (synthetic)" if dataset.synthetic else ""
     st.caption(
-        f"Dataset {escape(dataset.name)}{synthetic}: {plural(len(split.train), 'training image')}, "
-        f"{plural(len(split.val), 'validation image')} · decoder {escape(decoder_title)} · "
+        f"Dataset {escape(dataset.name)}{synthetic}: {_images(study)} · decoder {escape(decoder_title)} · "
         f"{plural(recipe.epochs, 'epoch')} at {recipe.image_size} × {recipe.image_size} pixels · "
         f"recipe {escape(recipe.name)}"
     )
 
 
-def draw(store: RunStore, name: str) -> None:
-    """Draw all that changes while the study trains."""
+def _images(study: Study) -> str:
+    """Say how many images its runs learn from and are judged on."""
+    split = study.split
+    if study.folds:
+        images = plural(len(split.train) + len(split.val), "image")
+        return f"{images} in {plural(study.folds, 'fold')}, each fold judged in turn and learnt from otherwise"
+    return f"{plural(len(split.train), 'training image')}, {plural(len(split.val), 'validation image')}"
+
+
+def draw(store: RunStore, names: Sequence[str]) -> None:
+    """Draw all that changes while the studies train.
+
+    Args:
+        store: of the studies.
+        names: of the chosen study and of those it is compared with.
+    """
     with errors_shown():
-        study = store.study(name)
-        runs, unreadable = readers.sound(study.runs())
-        counts, damaged = charts_classes.run_counts(runs)
-        runs = [run for run in runs if run not in damaged]
-        name_unreadable([*unreadable, *damaged.values()])
-        found = comparison.contenders(worth_drawing(store, runs))
-        rows = comparison.result_table(runs)
-        majority = comparison.majority_of(runs)
-        _draw_states(store, runs)
-        _draw_lengths(runs)
-        st.markdown(answer(rows, majority))
-        if any(row["miou"] is not None for row in rows):
-            draw_results(study, rows)
-        _draw_curves(study, found, majority)
-        _draw_families(study, found, majority)
-        charts_classes.draw(study, found, counts)
+        score, margin, show_runs = charts_data.settings([store.study(name) for name in names])
+        shown = charts_data.read(store, names, score, margin, show_runs=show_runs)
+        _draw_states(shown)
+        _draw_lengths([run for run, _ in shown.rows])
+        charts_confounds.draw(shown)
+        charts_answer.draw(shown)
+        _draw_tabs(shown)
         live_chart.watch()
 
 
-def worth_drawing(store: RunStore, runs: Sequence[Run]) -> list[Run]:
-    """Leave out of the curves runs that failed, and those that ended early where their backbone has others.
-
-    A mean goes as far as its shortest run: one that was stopped in epoch 3 would cut off the curve of all seeds.
-    """
-    rows = [(run, status.state) for run, status in store.statuses(runs) if status.state is not RunState.FAILED]
-    whole = {RunState.FINISHED, RunState.RUNNING, RunState.QUEUED}
-    carried = {run.config.contender for run, state in rows if state in whole}
-    return [run for run, state in rows if state in whole or run.config.contender not in carried]
+def _draw_tabs(shown: Shown) -> None:
+    """Draw the open tab alone: what is not looked at costs nothing."""
+    tabs = st.tabs(list(TABS), key=Key.CHARTS_TAB, on_change="rerun")
+    for tab, body in zip(tabs, TABS.values(), strict=True):
+        if tab.open:
+            with tab, errors_shown():
+                body(shown)
 
 
-def _draw_states(store: RunStore, runs: Sequence[Run]) -> None:
+def download_report(store: RunStore, study: Study) -> None:
+    """Draw the button that makes the evidence report; it is made only when asked for."""
+    st.download_button(
+        "Download the evidence report",
+        lambda: report.html(study, store=store),
+        file_name=f"{study.name}-report.html",
+        mime="text/html",
+        key=Key.CHARTS_REPORT,
+        icon=":material/description:",
+        on_click="ignore",
+        help="One HTML file with everything that is known of this study: verdicts, charts, costs, previews, how it was "
+        "made and how to do it again. It takes a few seconds to make.",
+    )
+
+
+def _draw_states(shown: Shown) -> None:
     """Count the runs by state, and say which failed."""
-    statuses = store.statuses(runs)
-    counts = Counter(status.state for _, status in statuses)
+    counts = Counter(status.state for _, status in shown.rows)
     st.markdown(" ".join(f"{counts[state]} {state_markdown(state)}" for state in RunState if counts[state]))
-    failed = [(run, status) for run, status in statuses if status.state is RunState.FAILED]
+    failed = [(run, status) for run, status in shown.rows if status.state is RunState.FAILED]
     if failed:
         with st.expander(f"{plural(len(failed), 'run')} failed and left out of the results", icon=":material/error:"):
             for run, status in failed:
@@ -124,57 +137,3 @@ def unequal_lengths(runs: Sequence[Run]) -> str:
         f"**Not all runs are equally long** ({'; '.join(parts)}), so a longer one may be ahead for that alone. "
         "“Train longer …” on the Training page brings the others to the same length."
     )
-
-
-# The curves ----------------------------------------------------------------------------------------
-
-
-def _draw_curves(study: Study, found: Sequence[Contender], majority: float | None) -> None:
-    st.subheader("How they learnt", anchor=False)
-    single = any(len(contender.runs) > 1 for contender in found) and st.toggle(
-        "Show every single run", key=Key.CHARTS_SINGLE, help="Thin lines beside the means over seeds."
-    )
-    for field, (title, text) in FIELDS.items():
-        live_chart.draw(
-            figures.accuracy_curves(
-                found,
-                field,
-                majority=majority if field.endswith("pixel_accuracy") else None,
-                show_runs=single,
-                title=f"{title} of all backbones",
-            ),
-            key=f"charts.{field}:{study.name}",  # zoom belongs to the study
-            alt=f"{title} of all backbones by epoch",
-        )
-        st.caption(text)
-    st.caption("n counts the runs behind a line. Runs that failed or ended early are left out where there are others.")
-    if majority is not None:
-        st.caption(
-            f"The dashed line at {percent(majority)} is the accuracy of always answering the most frequent class. A "
-            "network at that line has learnt nothing."
-        )
-
-
-def _draw_families(study: Study, found: Sequence[Contender], majority: float | None) -> None:
-    families = comparison.by_family(found)
-    if not families:
-        return
-    st.subheader("By family", anchor=False)
-    first = next((name for name, members in families.items() if len(members) > 1), next(iter(families)))
-    name = st.pills(
-        "Family",
-        list(families),
-        default=first,
-        key=Key.CHARTS_FAMILY,
-        required=True,
-        persist_state="session",
-        help="Backbones of one family are built alike and differ mostly in size.",
-    )
-    members = families.get(name or first, families[first])
-    for field in ("val_pixel_accuracy", "train_pixel_accuracy"):
-        title = FIELDS[field][0]
-        live_chart.draw(
-            figures.accuracy_curves(members, field, majority=majority, title=f"{title}: {name or first}"),
-            key=f"charts.family.{field}:{study.name}:{name}",
-            alt=f"{title} of the backbones of one family by epoch",
-        )

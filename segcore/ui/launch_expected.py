@@ -37,7 +37,9 @@ def draw(config: StudyConfig, *, refused: bool = False) -> None:
     # A backbone that the catalog lacks could be costed only by building it: too slow for every keystroke.
     known = tuple(name for name in config.encoders if catalog.find(name))
     without = ", ".join(name for name in config.encoders if name not in known)
-    runs = plural(len(config.encoders) * len(config.seeds), "run")
+    runs = plural(len(config.grid), "run")
+    if config.folds:
+        runs += f" ({plural(len(config.seeds), 'seed')} × {config.folds} folds of each backbone)"
     if not known:
         st.markdown(f"{runs}, time and memory not known yet")
         return

@@ -118,6 +118,8 @@ _SHOWN_BESIDE = {
     "decoder",
     "weights",
     "seeds",
+    "folds",
+    "racing",
     "name",
     "recipe",
     *launch_recipe.RECIPE_KEYS,
@@ -130,6 +132,8 @@ def _set_defaults(datasets: list[str]) -> None:
     state.setdefault(Key.LAUNCH_DECODER, "unet")
     state.setdefault(Key.LAUNCH_WEIGHTS, PRETRAINED)
     state.setdefault(Key.LAUNCH_SEEDS, 1)
+    state.setdefault(Key.LAUNCH_FOLDS, 0)
+    state.setdefault(Key.LAUNCH_RACING, False)
     state.setdefault(Key.LAUNCH_RECIPE, "default")
     launch_recipe.fill_gaps()
     launch_backbones.begin()
@@ -175,6 +179,8 @@ def study_config() -> StudyConfig:
         weights="pretrained" if state[Key.LAUNCH_WEIGHTS] == PRETRAINED else "none",
         decoder=state[Key.LAUNCH_DECODER],
         seeds=tuple(range(state[Key.LAUNCH_SEEDS])),
+        folds=state[Key.LAUNCH_FOLDS],
+        racing=state[Key.LAUNCH_RACING],
         recipe=launch_recipe.recipe(),
     )
 

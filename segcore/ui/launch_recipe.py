@@ -1,4 +1,4 @@
-"""The recipe in the launch form; help texts and bounds come from the fields of `Recipe`."""
+"""Folds, racing and the recipe in the launch form; help texts and bounds come from the fields of the configurations."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import streamlit as st
 from annotated_types import Ge, Gt, Le, MultipleOf
 
-from segcore.config import RECIPES, Recipe
+from segcore.config import RECIPES, Recipe, StudyConfig
 from segcore.errors import SegcoreError
+from segcore.evaluation import racing
 from segcore.ui.components import field_error
 from segcore.ui.state import Key
 
@@ -143,11 +144,44 @@ CHOICE_LABELS = {
 }
 
 
+MOST_FOLDS = 10
+"""Beyond these nobody goes on screen; the command line takes more."""
+
+
+def _folds(error: SegcoreError | None) -> None:
+    """Draw the number of folds, and what it costs."""
+    folds = st.selectbox(
+        "Folds",
+        [0, *range(2, MOST_FOLDS + 1)],
+        format_func=lambda k: f"{k} folds" if k else "None: the dataset's own split",
+        key=Key.LAUNCH_FOLDS,
+        help=StudyConfig.help("folds"),
+        persist_state="session",
+    )
+    k = str(folds) if folds else "k"
+    st.caption(f"{k} folds cost {k} times the training; every image but the test images is judged once.")
+    field_error(error, "folds")
+
+
+def _racing(error: SegcoreError | None) -> None:
+    """Draw whether the backbones race, and what that means."""
+    st.checkbox("Race", key=Key.LAUNCH_RACING, help=StudyConfig.help("racing"), persist_state="session")
+    shares = " and ".join(f"{share:.0%}".replace("%", " %") for share in racing.SHARES)
+    st.caption(
+        f"All runs wait for one another at {shares} of the epochs; backbones that are clearly behind there stop. "
+        f"Takes {racing.LEAST_SEEDS} seeds and {racing.SHORTEST} epochs at least."
+    )
+    field_error(error, "racing")
+
+
 def more_options(error: SegcoreError | None) -> None:
-    """Draw, folded away, the choice of recipe and all settings but epochs and image size."""
+    """Draw, folded away, folds, racing, the choice of recipe and all settings but epochs and image size."""
     folded = RECIPE_KEYS.keys() - {"epochs", "image_size"}
-    wrong = error is not None and error.field is not None and error.field.split(".")[-1] in {"recipe", *folded}
+    inside = {"folds", "racing", "recipe", *folded}
+    wrong = error is not None and error.field is not None and error.field.split(".")[-1] in inside
     with st.expander("More options", expanded=wrong):
+        _folds(error)
+        _racing(error)
         st.selectbox(
             "Recipe",
             list(RECIPES),

@@ -54,8 +54,11 @@ export default function ({ parentElement, setStateValue }) {
 _watcher = st.components.v2.component("segcore_live_chart", js=_SCRIPT)
 
 
-def draw(chart: go.Figure, key: str, *, alt: str) -> None:
+def draw(chart: go.Figure, key: str, *, alt: str, clickable: bool = False) -> tuple[int, int] | None:
     """Draw a chart whose zoom and hidden lines outlive changes of its data.
+
+    With `clickable`, return the pair of numbers that stands behind the point clicked last, as its custom data; None
+    before a click.
 
     Args:
         chart: a trace is known by its legend group, else its name. An axis with a fixed range has it until zoomed.
@@ -71,7 +74,21 @@ def draw(chart: go.Figure, key: str, *, alt: str) -> None:
     fixed = {name: _fixed(axis) for name, axis in (("x", chart.layout.xaxis), ("y", chart.layout.yaxis))}
     apply_view(chart, view)
     chart.update_layout(meta={"live": key, **fixed})
-    st.plotly_chart(chart, key=key, config=CONFIG, alt=alt)
+    if not clickable:
+        st.plotly_chart(chart, key=key, config=CONFIG, alt=alt)
+        return None
+    # A rerun of the fragment only; boxes and lassos would choose many cells at once.
+    state = st.plotly_chart(chart, key=key, config=CONFIG, alt=alt, on_select="rerun", selection_mode="points")
+    return clicked(state)
+
+
+def clicked(state: Any) -> tuple[int, int] | None:
+    """Return the custom data of the one selected point; anything odd is passed over."""
+    points = state.get("selection", {}).get("points", []) if hasattr(state, "get") else []
+    data = points[0].get("customdata") if points and isinstance(points[0], dict) else None
+    if isinstance(data, list | tuple) and len(data) >= 2 and all(isinstance(value, int) for value in data[:2]):
+        return data[0], data[1]
+    return None
 
 
 def _fixed(axis: Any) -> list[float] | None:

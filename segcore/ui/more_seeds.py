@@ -38,6 +38,8 @@ def configs(study: Study, seeds: int) -> list[StudyConfig]:
             weights=weights,
             decoder=study.decoder,
             seeds=wanted,
+            folds=study.folds,
+            racing=study.racing,
             recipe=study.recipe,
         )
         for weights in dict.fromkeys(run.weights for run in runs)
@@ -47,26 +49,38 @@ def configs(study: Study, seeds: int) -> list[StudyConfig]:
 def draw(study: Study) -> None:
     """Draw the form that launches the seeds a study lacks, and launch them when it is sent."""
     runs, _ = readers.sound(study.runs())
-    if not runs:
-        return
+    if runs:
+        with st.expander("More seeds …", icon=":material/casino:"):
+            _form(study, runs)
+
+
+@st.dialog("More seeds")
+def ask(study: Study, wanted: int) -> None:
+    """Draw the same form in a dialog, with the number of seeds in all that would settle a question filled in."""
+    runs, _ = readers.sound(study.runs())
+    if runs:
+        _form(study, runs, wanted)
+
+
+def _form(study: Study, runs: list[Run], wanted: int = 3) -> None:
     there = len({run.config.seed for run in runs})
-    with st.expander("More seeds …", icon=":material/casino:"):
-        st.caption(
-            f"The study has {plural(there, 'seed')}. The difference between seeds shows how sure a result is: "
-            "with 3 or more, the charts can say so. New runs take backbones, recipe, decoder and weights of the study."
+    st.caption(
+        f"The study has {plural(there, 'seed')}. The difference between seeds shows how sure a result is: "
+        "with 3 or more, the charts can say so. New runs take backbones, recipe, decoder and weights of the study."
+        + (f" Each seed trains every backbone on all {study.folds} folds." if study.folds else "")
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        seeds = st.number_input(
+            "Seeds in all",
+            min_value=there,
+            max_value=max(MOST, there),
+            value=min(max(wanted, there + 1), max(MOST, there)),
+            key=Key.MORE_SEEDS.of(study.name),
+            width=160,
         )
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            wanted = st.number_input(
-                "Seeds in all",
-                min_value=there,
-                max_value=max(MOST, there),
-                value=min(max(3, there + 1), max(MOST, there)),
-                key=Key.MORE_SEEDS.of(study.name),
-                width=160,
-            )
-            pressed = st.button("Launch the missing runs", key=Key.MORE_SEEDS_LAUNCH, icon=":material/rocket_launch:")
-        if pressed:
-            _launch(study, int(wanted))
+        pressed = st.button("Launch the missing runs", key=Key.MORE_SEEDS_LAUNCH, icon=":material/rocket_launch:")
+    if pressed:
+        _launch(study, int(seeds))
 
 
 def _launch(study: Study, seeds: int) -> None:

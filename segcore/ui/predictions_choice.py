@@ -11,6 +11,7 @@ from segcore.data.readers import resize_labels
 from segcore.data.splits import Split
 from segcore.data.store import Dataset, DatasetStore
 from segcore.errors import DatasetError, NotFoundError, WorkspaceError
+from segcore.evaluation import seal
 from segcore.models import catalog
 from segcore.runs import Run, Study
 from segcore.status import RunState
@@ -45,11 +46,11 @@ def usable(study: Study) -> list[Run]:
 
 
 def run_title(run: Run) -> str:
-    """Return a run as a person tells it from others: backbone, seed, its score and, unless finished, its state."""
+    """Return a run as a person tells it from others: backbone, seed, fold, score and, unless finished, its state."""
     row = run.summary()
     start = "" if row["weights"] == "pretrained" else " from scratch"
     state = "" if row["state"] == RunState.FINISHED else f", {STATES[RunState(row['state'])][0]}"
-    return f"{catalog.title(row['encoder'])}{start} · seed {row['seed']} · mIoU {percent(row['val_miou'])}{state}"
+    return f"{catalog.title(row['encoder'])}{start} · {run.config.repetition} · mIoU {percent(row['val_miou'])}{state}"
 
 
 def choose_run(store: RunStore) -> Run | None:
@@ -112,7 +113,9 @@ def choose_scene(run: Run, workspace_datasets: DatasetStore) -> Scene | None:
         return None
     name = _step_through(sorted(names))
     if split.test:
-        st.caption(f"{plural(len(split.test), 'test image')} not offered: they stay sealed for the final judgement.")
+        opened = seal.opened(Study(run.path.parent))
+        why = "their scores stand on the Charts page" if opened else "they stay sealed for the final judgement"
+        st.caption(f"{plural(len(split.test), 'test image')} not offered: {why}.")
     image = readers.image(pairs[name].image)
     # By the run's own class table: the dataset's may have another order since.
     truth = readers.labels(pairs[name].mask, run.config.dataset, reading=dataset.report.mask_reading)

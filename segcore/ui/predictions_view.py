@@ -13,17 +13,22 @@ import streamlit as st
 from PIL import Image
 
 from segcore import figures
+from segcore.config import ClassInfo
 from segcore.data.readers import image_size, read_image, resize_labels
 from segcore.errors import NotFoundError
 from segcore.evaluation.metrics import Scores
 from segcore.runs import Run
 from segcore.text import percent
 from segcore.ui import readers
-from segcore.ui.components import progress_bar
+from segcore.ui.components import escape, progress_bar
+from segcore.ui.state import Param, choose
 
 if TYPE_CHECKING:
     from segcore.inference.predictor import Predictor
 
+
+ALL = ""
+"""In place of a class: all of them. Not in the URL."""
 
 Source = readers.Stamp | bytes
 """An image file, or what an uploaded one holds."""
@@ -155,11 +160,15 @@ def draw_scores(run: Run, result: Scores, image: np.ndarray) -> None:
     )
 
 
-def draw_errors(labels: np.ndarray, truth: np.ndarray) -> None:
-    """Draw where prediction and mask differ."""
+def draw_errors(labels: np.ndarray, truth: np.ndarray, classes: tuple[ClassInfo, ...]) -> None:
+    """Draw where prediction and mask differ, in all or for one class, which the URL may name."""
+    names = [info.name for info in classes]
+    chosen = choose(Param.CLASS, "Errors of", [ALL, *names], format_func=lambda name: name or "All classes")
+    only = names.index(chosen) if chosen in names else None
+    outside = "black was not labelled" if only is None else f"black neither is {chosen} nor was taken for it"
     st.image(
-        figures.error_map(labels, truth),
-        caption="Where it is wrong: orange. Blue is right, black was not labelled",
+        figures.error_map(labels, truth, only=only),
+        caption=f"Where it is wrong: orange. Blue is right, {escape(outside)}",
         width="stretch",
         alt="Map of the wrongly predicted pixels",
     )

@@ -151,7 +151,7 @@ def time_left(statuses: Sequence[Status], slots: int) -> float | None:
 
 def _title(run: Run) -> str:
     config = run.config
-    return f"{escape(catalog.title(config.encoder))} · seed {config.seed}"
+    return f"{escape(catalog.title(config.encoder))} · {config.repetition}"
 
 
 def _card(store: RunStore, run: Run, status: Status) -> None:

@@ -24,6 +24,10 @@ class Param(StrEnum):
     BACKBONE = "backbone"
     AGAINST = "against"
     DECODER = "decoder"
+    SCORE = "score"
+    MARGIN = "margin"
+    WITH = "with"
+    REFERENCE = "reference"
 
 
 class Key(StrEnum):
@@ -40,6 +44,8 @@ class Key(StrEnum):
     LAUNCH_EPOCHS = "launch.epochs"
     LAUNCH_IMAGE_SIZE = "launch.image_size"
     LAUNCH_SEEDS = "launch.seeds"
+    LAUNCH_FOLDS = "launch.folds"
+    LAUNCH_RACING = "launch.racing"
     LAUNCH_NAME = "launch.name"
     LAUNCH_RECIPE = "launch.recipe"
     LAUNCH_BATCH_SIZE = "launch.batch_size"
@@ -113,7 +119,19 @@ class Key(StrEnum):
     CHARTS_SINGLE = "charts.single_runs"
     CHARTS_COST = "charts.cost"
     CHARTS_CSV = "charts.csv"
+    CHARTS_PAIRS_CSV = "charts.pairs_csv"
+    CHARTS_REPORT = "charts.report"
+    CHARTS_TAB = "charts.tab"
+    CHARTS_NUMBERS = "charts.numbers"
+    CHARTS_MORE_SEEDS = "charts.more_seeds"
     CHARTS_CONFUSION = "charts.confusion"
+    CHARTS_TEST_OPEN = "charts.test.open"
+    CHARTS_TEST_GO_ON = "charts.test.go_on"
+    CHARTS_TEST_CANCEL = "charts.test.cancel"
+    CHARTS_TRUE = "charts.confusion.true"
+    CHARTS_TAKEN = "charts.confusion.taken"
+    CHARTS_ALONG = "charts.along"
+    CHARTS_SIZE_CLASS = "charts.size_class"
 
     # Architectures
     NETWORK_BACKBONE = "architectures.backbone"
@@ -189,3 +207,45 @@ def choose(
     remember(param, value)
     st.session_state[seen] = value
     return value
+
+
+def choose_several(param: Param, label: str, options: Sequence[str], *, help: str | None = None) -> list[str]:
+    """Draw a box for any number of choices, kept in the URL with commas between; return those that `options` has."""
+    key, seen = f"choose.{param}", f"seen.{param}"
+    in_url = st.query_params.get(param)
+    if in_url and in_url != st.session_state.get(seen):
+        st.session_state[key] = in_url.split(",")
+    elif key not in st.session_state:
+        st.session_state[key] = (st.session_state.get(f"chosen.{param}") or "").split(",")
+    st.session_state[key] = [value for value in st.session_state[key] if value in options]
+    values = st.multiselect(label, list(options), key=key, help=help)
+    remember(param, ",".join(values) or None)
+    st.session_state[seen] = ",".join(values)
+    return values
+
+
+def choose_number(
+    param: Param, label: str, *, default: float, low: float, high: float, step: float, help: str | None = None
+) -> float:
+    """Draw a number input whose value stands in the URL unless it is the default; return it, from `low` to `high`."""
+    key, seen = f"choose.{param}", f"seen.{param}"
+    in_url = _number(st.query_params.get(param), low, high)
+    if in_url is not None and st.query_params.get(param) != st.session_state.get(seen):
+        st.session_state[key] = in_url
+    elif key not in st.session_state:
+        kept = _number(st.session_state.get(f"chosen.{param}"), low, high)
+        st.session_state[key] = default if kept is None else kept
+    value = float(st.number_input(label, low, high, step=step, key=key, help=help))
+    text = f"{value:g}" if value != default else None
+    remember(param, text)
+    st.session_state[seen] = text
+    return value
+
+
+def _number(text: str | None, low: float, high: float) -> float | None:
+    """The number that an address names, if it is one between the bounds."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if low <= value <= high else None

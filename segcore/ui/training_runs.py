@@ -19,13 +19,13 @@ from segcore.ui.state import Key
 
 
 def label(run: Run) -> str:
-    """Return how a run is called on screen: "ResNet-18, seed 0"."""
+    """Return how a run is called on screen: "ResNet-18, seed 0", with its fold where it has one."""
     try:
         config = run.config
     except SegcoreError:
         return run.name
     scratch = "" if config.weights == "pretrained" else " from scratch"
-    return f"{catalog.title(config.encoder)}{scratch}, seed {config.seed}"
+    return f"{catalog.title(config.encoder)}{scratch}, {config.repetition}"
 
 
 def labels(runs: list[Run]) -> dict[str, str]:
@@ -94,7 +94,7 @@ def _table_row(run: Run, status: Status) -> dict[str, Any]:
     alarm = alarms.flag(run, status)
     return {
         "run": label(run),
-        "state": STATES[status.state][0],
+        "state": f"{STATES[status.state][0]} (race)" if status.standing else STATES[status.state][0],
         "alarm": f"⚠ {alarm}" if alarm else "",
         "progress": 100 * progress_share(status, config.recipe.epochs),
         "epoch": f"{status.epoch} of {config.recipe.epochs}",

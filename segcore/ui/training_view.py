@@ -128,6 +128,8 @@ def waiting_text(store: RunStore, run: Run) -> str:
         return "It is about to start."
     if store.queue_settings().paused:
         return "The queue is paused, so it does not start. Press **Go on** in the sidebar."
+    if run.status.standing:
+        return "Once all of them have come so far it goes on, unless its backbone is clearly behind."
     before = waiting.index(run)
     if before == 0:
         return "It is the next one to start."

@@ -178,6 +178,42 @@ def test_the_form_says_runs_time_and_memory(
     assert not app.sidebar.warning and not app.sidebar.error
 
 
+def test_folds_are_asked_for_among_more_options_and_counted(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    monkeypatch.setattr(plan, "ensure_scheduler", lambda _workspace: None)
+    app = open_app()
+    (options,) = [block for block in app.sidebar.expander if block.label == "More options"]
+    folds = options.selectbox(key=Key.LAUNCH_FOLDS)
+    assert folds.value == 0
+    assert any("k folds cost k times the training" in caption.value for caption in options.caption)
+    app.segmented_control(key=Key.LAUNCH_WEIGHTS).set_value("From scratch").run()
+    app.selectbox(key=Key.LAUNCH_FOLDS).set_value(3).run()
+    assert "6 runs (1 seed × 3 folds of each backbone), about **" in said(app)
+    app.text_input(key=Key.LAUNCH_NAME).set_value("folded").run()
+    app.button(key=Key.LAUNCH).click().run()
+    assert not app.exception and not app.sidebar.error
+    study = RunStore(workspace).study("folded")
+    assert (study.folds, len(study.runs())) == (3, 6)
+
+
+def test_more_folds_than_scenes_are_said_beside_their_field(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path
+) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    app = open_app()
+    app.segmented_control(key=Key.LAUNCH_WEIGHTS).set_value("From scratch").run()
+    app.selectbox(key=Key.LAUNCH_FOLDS).set_value(10).run()
+    app.button(key=Key.LAUNCH).click().run()
+    elements = list(walk(app.sidebar))
+    position = next(
+        index for index, element in enumerate(elements) if getattr(element, "key", None) == Key.LAUNCH_FOLDS
+    )
+    assert "10 folds need a group of images each" in elements[position + 2].value  # behind what folds cost
+    assert not RunStore(workspace).runs()
+
+
 def test_the_form_warns_of_what_does_not_fit_now_and_refuses_what_never_does(
     open_app: OpenApp, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +357,31 @@ def test_more_seeds_are_launched_from_the_training_page(
     app.button(key=Key.MORE_SEEDS_LAUNCH).click().run()
     assert not app.exception
     assert sorted(run.config.seed for run in store.study("study").runs()) == [0, 1, 2]
+
+
+def test_more_seeds_of_a_study_of_folds_train_on_all_folds(store: RunStore) -> None:
+    factories.make_fold_study(store, encoders=(factories.RESNET18,), folds=2)
+    study = store.study("folded")
+    (config,) = more_seeds.configs(study, 3)
+    assert (config.folds, config.racing, config.seeds) == (2, False, (0, 1, 2))
+    source = factories.fake_dataset()
+    new = store.create_study(config, source.config, source.fingerprint, source.split, folds=study.fold_splits())
+    assert [run.name.removeprefix(factories.RESNET18) for run in new] == [
+        "-seed1-fold0",
+        "-seed1-fold1",
+        "-seed2-fold0",
+        "-seed2-fold1",
+    ]
+
+
+def test_pages_name_the_folds(open_app: OpenApp, store: RunStore) -> None:
+    (run, _) = factories.make_fold_study(store, encoders=(factories.RESNET18,), folds=2)
+    app = open_app("pages/training.py", study="folded")
+    assert "ResNet-18, seed 0, fold 1 of 2" in app.selectbox(key="choose.run").options
+    app = open_app("pages/charts.py", study="folded")
+    assert not app.exception
+    assert "8 images in 2 folds" in texts(app)
+    assert "ResNet-18 · seed 0, fold 1 of 2 · mIoU" in predictions_choice.run_title(run)
 
 
 # Training, predictions, links --------------------------------------------------------------------------

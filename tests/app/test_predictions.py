@@ -90,6 +90,15 @@ def test_url_holds_run_and_image_and_next_steps_on(run: Run, open_app: OpenApp) 
     assert app.selectbox(key="choose.image").value == names[1]
 
 
+def test_class_in_the_url_narrows_the_errors(run: Run, open_app: OpenApp) -> None:
+    app = open_app(PAGE, study="study", run=run.name, **{"class": "roof"})
+    assert app.selectbox(key="choose.class").value == "roof"
+    assert "black neither is roof nor was taken for it" in captions(app)[-1]
+    app.selectbox(key="choose.class").set_value("").run()
+    assert "black was not labelled" in captions(app)[-1]
+    assert "class" not in app.query_params
+
+
 def test_training_images_carry_a_warning(run: Run, open_app: OpenApp) -> None:
     name = sorted(run.split.train)[0]
     app = open_app(PAGE, study="study", run=run.name, image=name)

@@ -43,6 +43,14 @@ def test_error_map_tells_right_wrong_and_unlabelled() -> None:
     assert errors.tolist() == [[list(RIGHT), list(WRONG)], [list(WRONG), list(UNLABELLED)]]
 
 
+def test_error_map_of_one_class_is_black_where_it_neither_is_nor_was_answered() -> None:
+    truth = np.array([[0, 2], [1, 255]], dtype=np.uint8)
+    errors = figures.error_map(LABELS, truth, only=2)
+    expected = [[WRONG if 2 in (LABELS[y, x], truth[y, x]) else UNLABELLED for x in (0, 1)] for y in (0, 1)]
+    assert LABELS[0, 1] != 2
+    assert errors.tolist() == [[list(color) for color in row] for row in expected]
+
+
 def test_legend_lists_the_classes_in_sight_by_their_share() -> None:
     classes = [ClassInfo(name=name, color=(1, 2, 250)) for name in ("grass", "roof", "car")]
     entries = figures.class_legend(classes, LABELS, LABELS)

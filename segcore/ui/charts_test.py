@@ -1,0 +1,300 @@
+"""The sealed test on the Charts page: what it is for, the dialog that opens it, and what came out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from segcore.errors import SegcoreError
+from segcore.evaluation import confirmation, scoring, seal
+from segcore.evaluation.confirmation import Confirmation, score_text
+from segcore.evaluation.scoring import Scoring
+from segcore.evaluation.seal import Opening, Seal
+from segcore.figures.test_scores import val_and_test
+from segcore.launch import scoring as process
+from segcore.models import catalog
+from segcore.runs import Run, Study
+from segcore.store import RunStore
+from segcore.text import UNKNOWN, duration, percent, plural
+from segcore.ui import live_chart
+from segcore.ui.components import errors_shown, escape, live, show_error
+from segcore.ui.state import Key
+
+MET = {
+    "tested": "as test images that were opened",
+    "trained": "as training images",
+    "validated": "as validation images",
+}
+"""What other studies did with the test images."""
+
+
+def draw(store: RunStore, study: Study) -> None:
+    """Draw where the study's test part stands, and its scores once they were opened.
+
+    To be called outside of the live part, which would close the dialog; what moves here moves by itself.
+    """
+    st.subheader("The sealed test", anchor=False)
+    with errors_shown():
+        state = seal.state(study)
+        if state is Seal.NONE:
+            _draw_none()
+        elif state is Seal.SEALED:
+            _draw_sealed(store, study)
+        else:
+            _draw_opened(store, study)
+
+
+def _draw_none() -> None:
+    st.markdown(
+        "The split of this study has no test images: none were kept back for a last judgement, so the scores above are "
+        "of the images that the choice is made on. To have some, divide the dataset anew with a test share (“Divide "
+        "the images anew” on the Dataset page, or `dataset add --test-share`) and launch a new study."
+    )
+    st.page_link("pages/dataset.py", label="Go to the dataset", icon=":material/photo_library:")
+
+
+def _draw_sealed(store: RunStore, study: Study) -> None:
+    images = plural(len(study.split.test), "test image")
+    st.markdown(
+        f":material/lock: **{images} of this study are sealed.** No network of it has learnt from them, and nothing "
+        "was chosen by them. Choose on the validation images first. Then open the test: it tells what the choice is "
+        "worth on images that had no part in it."
+    )
+    met = seal.met_elsewhere(study, store.studies())
+    if met:
+        lines = [escape(_met(entry)) for entry in met]
+        st.warning("  \n".join(["**Other studies know these images:**", *lines]), icon=":material/visibility:")
+    runs = seal.scorable(study)
+    if not runs:
+        st.caption("It can be opened once a run has finished.")
+    _button(store, study, "Open the test scores …", disabled=not runs)
+
+
+def _button(store: RunStore, study: Study, text: str, *, disabled: bool = False) -> None:
+    if st.button(text, key=Key.CHARTS_TEST_OPEN, icon=":material/lock_open:", disabled=disabled):
+        st.session_state.pop(_REFUSED, None)
+        st.session_state.pop(_DONE, None)
+        _ask(store, study)
+
+
+# The dialog --------------------------------------------------------------------------------------------
+
+_DONE, _REFUSED = "charts.test.done", "charts.test.refused"
+
+
+@st.dialog("Open the test scores?")
+def _ask(store: RunStore, study: Study) -> None:
+    if st.session_state.pop(_DONE, False):
+        st.rerun()
+    again = seal.opened(study)
+    st.markdown(
+        f"{plural(len(seal.uncovered(study)), 'run')} of study {escape(study.name)} will be judged on "
+        f"{plural(len(study.split.test), 'test image')}."
+    )
+    st.markdown(
+        "**This cannot be taken back.** Once the test scores are known, choosing a backbone, a recipe or a number of "
+        "epochs by them is not honest any more: the score of what was chosen would be too high."
+    )
+    st.markdown(
+        "Written down and shown from then on: the time, the backbones with their validation scores and verdicts as "
+        "they are now, which of them is ahead, the recipe, the states of all runs, and what was known of the test "
+        "images."
+    )
+    if again:
+        st.caption("Test scores of this study were opened before; that is written down with this opening.")
+    unfinished = sum(status.state.active for _, status in store.statuses(study.runs()))
+    if unfinished:
+        st.warning(
+            f"{plural(unfinished, 'run')} still to finish: their test scores will need an opening of their own.",
+            icon=":material/hourglass_top:",
+        )
+    if _REFUSED in st.session_state:
+        show_error(st.session_state[_REFUSED])
+    with st.container(horizontal=True):
+        st.button(
+            "Open them",
+            type="primary",
+            key=Key.CONFIRM,
+            icon=":material/lock_open:",
+            on_click=_open,
+            args=(store, study),
+        )
+        if st.button("Cancel", key=Key.CANCEL):
+            st.rerun()
+
+
+def _open(store: RunStore, study: Study) -> None:
+    try:
+        seal.open_test(study, others=store.studies())
+        process.start(study)
+    except SegcoreError as error:
+        st.session_state[_REFUSED] = error
+    else:
+        st.session_state[_DONE] = True
+
+
+# Opened ------------------------------------------------------------------------------------------------
+
+
+def _draw_opened(store: RunStore, study: Study) -> None:
+    openings = seal.openings(study)
+    images = plural(len(study.split.test), "test image")
+    st.markdown(
+        f":material/lock_open: **Opened on {_moment(openings[0].time)}.** The choice was made on the validation "
+        f"images; the scores on the {images} tell what it is worth. They are often a little lower: the epoch of each "
+        "run, too, was chosen on the validation images."
+    )
+    said = scoring.read(study)
+    if said is not None and said.state == "running":
+        live(draw_progress, store, study.name, active=lambda: scoring.running(study))
+    else:
+        _draw_left(study, said)
+    found = confirmation.confirm(study)
+    late = seal.late(study)
+    if found.any_scored:
+        _draw_scores(study, found, late)
+    _draw_late(study, late)
+    if said is None or said.state != "running":
+        new = seal.uncovered(study)
+        if new:
+            st.markdown(
+                f"{plural(len(new), 'run')} finished or trained on since; their test scores are sealed: "
+                f"{escape(', '.join(_title(run) for run in new))}."
+            )
+            _button(store, study, "Open these, too …")
+    for number, opening in enumerate(openings):
+        _draw_record(study, opening, number, len(openings))
+
+
+def draw_progress(store: RunStore, name: str) -> None:
+    """Draw how far the scoring is; the part that is drawn again and again."""
+    study = store.study(name)
+    said = scoring.read(study)
+    if said is None or said.state != "running":
+        return
+    left = f" · {duration(said.seconds_left)} left" if said.seconds_left is not None else ""
+    at = f" · {escape(said.run)}" if said.run else ""
+    phase = f" · {escape(said.phase)}" if said.phase else f" · image {said.image} of {said.images}"
+    st.progress(said.share, text=f"Predicting the test images · {said.done} of {said.runs} runs{at}{phase}{left}")
+    if study.scoring_stop_requested():
+        st.caption("It ends after this image; what is scored stays.")
+    else:
+        st.button("Cancel", key=Key.CHARTS_TEST_CANCEL, icon=":material/close:", on_click=process.stop, args=(study,))
+
+
+def _draw_left(study: Study, said: Scoring | None) -> None:
+    """Say which opened runs have no scores and why, and offer to go on."""
+    left = seal.to_score(study)
+    if not left:
+        return
+    refused = said.refused if said is not None else {}
+    lines = [f"{escape(_title(run))}: {escape(refused[run.name])}" for run in left if run.name in refused]
+    ended = {"cancelled": "It was cancelled.", "interrupted": "Its process died.", "failed": "It failed."}
+    why = ended.get(said.state, "") if said is not None else ""
+    message = escape(said.message) if said is not None else ""
+    text = " ".join(filter(None, [f"**{plural(len(left), 'run')} without test scores yet.**", why, message]))
+    st.warning("  \n".join([text, *lines]), icon=":material/hourglass_top:")
+    if st.button("Predict the test images", key=Key.CHARTS_TEST_GO_ON, icon=":material/play_arrow:"):
+        with errors_shown():
+            process.start(study)
+            st.rerun()
+
+
+def _draw_scores(study: Study, found: Confirmation, late: dict[str, str]) -> None:
+    st.markdown(escape(found.summary()))
+    live_chart.draw(
+        val_and_test(found), key=f"charts.test:{study.name}", alt="Validation and test mIoU of all backbones"
+    )
+    marked = {run.config.contender for run in study.runs() if run.name in late}
+    st.dataframe(
+        [
+            {
+                "backbone": pair.title,
+                "validation mIoU": score_text(pair.val),
+                "test mIoU": score_text(pair.test),
+                "remark": _remark(pair, late=pair.val.label in marked),
+            }
+            for pair in found.pairs
+        ],
+        hide_index=True,
+        width="stretch",
+        key=f"charts.test.table:{study.name}",
+    )
+    st.caption(
+        "Mean and 95 % interval over seeds and images; n counts the seeds."
+        + (" Every fold's network predicts all test images; a seed's counts are those of its folds together."
+           if study.folds else "")
+    )  # fmt: skip
+    if found.test.verdicts:
+        with st.expander("What the test images say of each pair", icon=":material/balance:"):
+            for text in found.sentences():
+                st.markdown(escape(text))
+
+
+def _remark(pair: confirmation.Pair, *, late: bool) -> str:
+    parts = []
+    if pair.test is not None and not pair.complete:
+        parts.append("not all seeds have test scores")
+    if late:
+        parts.append("with runs trained after the opening")
+    return "; ".join(parts)
+
+
+def _draw_late(study: Study, late: dict[str, str]) -> None:
+    if late:
+        titles = {run.name: _title(run) for run in study.runs()}
+        lines = [f"{escape(titles.get(name, name))}: {mark}" for name, mark in late.items()]
+        st.warning("  \n".join(["**In the knowledge of test scores**", *lines]), icon=":material/history:")
+
+
+def _draw_record(study: Study, opening: Opening, number: int, count: int) -> None:
+    """Draw what was known when the test was opened."""
+    title = f"What was known when it was opened{'' if count == 1 else f' ({number + 1} of {count})'}"
+    with st.expander(f"{title}: {_moment(opening.time)}", icon=":material/history_edu:"):
+        runs = ", ".join(f"{n} {state}" for state, n in opening.states.items())
+        st.markdown(
+            f"{plural(len(opening.covers), 'run')} opened on {plural(opening.images, 'image')} · runs of the "
+            f"study: {runs} · recipe {escape(opening.recipe.get('name', UNKNOWN))}, "
+            f"{plural(int(opening.recipe.get('epochs', 0)), 'epoch')} · margin of {100 * opening.margin:g} % · "
+            f"segcore {escape(opening.version)}"
+        )
+        if opening.leader:
+            st.markdown(f"Ahead on the validation images: **{escape(opening.leader)}**.")
+        st.dataframe(
+            [{"backbone": row["title"], "validation mIoU": _scored(row)} for row in opening.contenders],
+            hide_index=True,
+            key=f"charts.test.record:{study.name}:{number}",
+        )
+        for verdict in opening.verdicts:
+            st.markdown(escape(verdict["sentence"]))
+        for text in _known_before(opening):
+            st.markdown(f":material/visibility: {escape(text)}")
+
+
+def _known_before(opening: Opening) -> Sequence[str]:
+    """Say what was known of the test images themselves."""
+    texts = [f"Test scores of {plural(opening.scored, 'run')} were known already."] if opening.scored else []
+    texts += [_met(entry) for entry in opening.elsewhere]
+    return texts or ["No test score was known, and no other study here had met the test images."]
+
+
+def _met(entry: dict[str, Any]) -> str:
+    return f"Study {entry['study']} has {entry['images']:,} of them {MET[entry['how']]}."
+
+
+def _scored(row: dict[str, Any]) -> str:
+    mean, low, high = row["mean"], row["low"], row["high"]
+    if mean is None or low is None or high is None:
+        return f"{percent(mean)} (n = {row['n']})"
+    return f"{percent(mean)}, {100 * low:.1f} to {100 * high:.1f} (n = {row['n']})"
+
+
+def _title(run: Run) -> str:
+    return f"{catalog.title(run.config.encoder)}, {run.config.repetition}"
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%-d %B %Y, %H:%M", time.localtime(seconds))
