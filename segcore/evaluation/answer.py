@@ -48,7 +48,7 @@ def answer(findings: Findings, comparison: Comparison, *, majority: float | None
     still_open = [v for v in mine if v.answer is Answer.CANNOT_TELL]
     sentences = [result, *_against(mine, first, comparison), *_one_seed(comparison)]
     settled_by, more = _settling(still_open, first, comparison)
-    sentences += [*settled_by, *_cheapest(findings, mine, comparison), *warnings]
+    sentences += [*settled_by, *_cheapest(findings, mine, comparison), *_confounded(findings, first), *warnings]
     return Said(_headline(mine, first, comparison), tuple(sentences), more)
 
 
@@ -145,6 +145,16 @@ def _cheapest(findings: Findings, mine: Sequence[Verdict], comparison: Compariso
         return []
     fastest = min(times, key=lambda label: times[label])
     return [f"Of these {len(times)}, {comparison.title(fastest)} is the fastest: {times[fastest]:.1f} ms an image."]
+
+
+def _confounded(findings: Findings, first: Standing) -> list[str]:
+    """Name what could explain a difference as well as the backbone."""
+    apart = findings.unpaired  # then what tells the studies apart is no matter of this comparison
+    found = [c.title for c in findings.confounds if c.within == first.contender.study or not apart]
+    if not found:
+        return []
+    listed = names(list(dict.fromkeys(found)))
+    return [f"But not all of them were made alike: a difference may come from the {listed} as well."]
 
 
 def _warnings(findings: Findings, first: Standing, majority: float | None) -> list[str]:

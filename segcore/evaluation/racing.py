@@ -14,6 +14,7 @@ must be. Nothing here imports torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -21,8 +22,9 @@ from typing import Any
 
 from segcore.errors import ConfigError, WorkspaceError
 from segcore.evaluation.cells import Cells, of_run
-from segcore.evaluation.statistics import CONFIDENCE, Estimate, crossed, holm
-from segcore.evaluation.verdicts import points_text
+from segcore.evaluation.sentences import points_text
+from segcore.evaluation.standings import effective, table
+from segcore.evaluation.statistics import CONFIDENCE, Estimate, average_spread, holm, paired
 from segcore.models import catalog
 from segcore.runs import Run, Study
 from segcore.status import RunState
@@ -111,38 +113,42 @@ def judge(
         slack: a contender stops only where it is behind by surely more than this.
         keep: so many contenders go on at least, the leader among them, whatever the intervals say.
     """
-    means = {name: fmean(one.score() for one in by_seed.values()) for name, by_seed in cells.items() if by_seed}
-    order = sorted((name for name in means if means[name] == means[name]), key=lambda name: -means[name])
+    known = {name: scored for name, by_seed in cells.items() if (scored := _scored(by_seed))}
+    means = {name: fmean(one.score() for one in by_seed.values()) for name, by_seed in known.items()}
+    order = sorted(means, key=lambda name: -means[name])
     if not order:
         return None, []
     leader, *others = order
-    found = [(name, *lag) for name in others if (lag := _lag(cells[leader], cells[name])) is not None]
-    adjusted = holm([replace(lag, mean=lag.mean - slack).p_value() for _, lag, _ in found])
-    judged = [
-        Judgement(
-            name,
-            lag,
-            images,
-            p,
-            stops=lag.mean > slack and p < 1 - CONFIDENCE and order.index(name) >= keep,
-        )
-        for (name, lag, images), p in zip(found, adjusted, strict=True)
-    ]
+    if len(_images(known[leader])) != 1:
+        return leader, []
+    # As a verdict does it; those that were judged on other images than the leader cannot be compared with it.
+    alike = {name: by_seed for name, by_seed in known.items() if _images(by_seed) == _images(known[leader])}
+    study = average_spread([table(by_seed, list(by_seed), "miou") for by_seed in alike.values()])
+    worth = effective([one for by_seed in alike.values() for one in by_seed.values()], "miou")
+    found = []
+    for name in others:
+        seeds = sorted(alike[leader].keys() & alike.get(name, {}).keys())
+        if len(seeds) >= LEAST_SEEDS:
+            tables = (table(alike[one], seeds, "miou") for one in (leader, name))
+            lag = paired(*tables, effective=worth, study=study)
+            if lag.scope == "seeds and images":
+                found.append((name, lag))
+    adjusted = holm([replace(lag, mean=lag.mean - slack).p_value() for _, lag in found])
+    images = sum(next(iter(known[leader].values())).images)
+    judged = []
+    for (name, lag), p in zip(found, adjusted, strict=True):
+        stops = lag.mean > slack and p < 1 - CONFIDENCE and order.index(name) >= keep
+        judged.append(Judgement(name, lag, images, p, stops))
     return leader, judged
 
 
-def _lag(leader: Mapping[int, Cells], other: Mapping[int, Cells]) -> tuple[Estimate, int] | None:
-    """Return the estimate of leader - other and its images; None where too little tells."""
-    seeds = sorted(set(leader) & set(other))
-    groups = {cells.groups for seed in seeds for cells in (leader[seed], other[seed])}
-    if len(seeds) < LEAST_SEEDS or len(groups) != 1:
-        return None
-    table = [leader[seed].table() - other[seed].table() for seed in seeds]
-    try:
-        estimate = crossed(table)  # type: ignore[arg-type]
-    except ValueError:  # a seed without any score
-        return None
-    return (estimate, sum(leader[seeds[0]].images)) if estimate.scope == "seeds and images" else None
+def _scored(by_seed: Mapping[int, Cells]) -> dict[int, Cells]:
+    """Leave out seeds without any score."""
+    return {seed: cells for seed, cells in by_seed.items() if not math.isnan(cells.score())}
+
+
+def _images(by_seed: Mapping[int, Cells]) -> set[tuple[tuple[str, ...], tuple[int, ...]]]:
+    return {(cells.groups, cells.images) for cells in by_seed.values()}
 
 
 def gather(runs: Sequence[Run]) -> dict[str, dict[int, Cells]]:

@@ -291,6 +291,8 @@ def _over_folds(pair: _Pair, score: Score, test_share: float | None) -> Estimate
     """Return the corrected test over folds, of each the mean over the common seeds; None with fewer than two folds."""
     differences: dict[int, list[float]] = {}
     first, second = pair.first.by_fold, pair.second.by_fold
+    if len({cells.groups for cells in first.values()}) < 2:
+        return None  # the test images are the same for all folds: they are no resampling
     for seed, fold in first:
         if seed in pair.seeds and (seed, fold) in second:
             difference = first[seed, fold].score(score) - second[seed, fold].score(score)

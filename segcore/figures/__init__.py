@@ -4,21 +4,22 @@ Figures have transparent backgrounds and greys that read on light and on dark, a
 fixed `uirevision` (an update keeps zoom and hidden lines) and a sentence in place of data where there is none.
 """
 
-from segcore.figures.classes import class_iou_bars, confusion_heatmap
+from segcore.figures.classes import confusion_heatmap
 from segcore.figures.classmaps import class_difference_map, class_map
-from segcore.figures.curves import accuracy_curves, run_curves, step_curve
+from segcore.figures.costs import cost_bars, cost_scatter
+from segcore.figures.curves import accuracy_curves
 from segcore.figures.dataset import class_share_bars
 from segcore.figures.images import LegendEntry, class_legend, colorize, error_map, overlay
-from segcore.figures.ranking import rank_plot, verdict_matrix
-from segcore.figures.results import cost_bars, cost_scatter, result_bars
+from segcore.figures.ranking import rank_plot
 from segcore.figures.sizes import size_curves
 from segcore.figures.theme import empty_figure
+from segcore.figures.training import run_curves, step_curve
+from segcore.figures.verdicts import verdict_matrix
 
 __all__ = [
     "LegendEntry",
     "accuracy_curves",
     "class_difference_map",
-    "class_iou_bars",
     "class_legend",
     "class_map",
     "class_share_bars",
@@ -30,7 +31,6 @@ __all__ = [
     "error_map",
     "overlay",
     "rank_plot",
-    "result_bars",
     "run_curves",
     "size_curves",
     "step_curve",

@@ -1,100 +1,24 @@
-"""Class by class: scores of each, and what each was taken for."""
+"""What each class was taken for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
-from segcore.config import ClassInfo
 from segcore.evaluation.metrics import pooled
 from segcore.figures.theme import (
     ACCENT,
-    OUTLINE,
-    SYMBOLS,
     add_cell_texts,
-    css,
     empty_figure,
     faded,
     figure,
-    percents,
     plain,
-    show_legend,
 )
 
 _CELL_OPACITY = ((0, 0.05), (0.02, 0.12), (0.4999, 0.3), (0.5, 0.78), (1, 1.0))
 """Share of the row -> opacity of the cell: full enough for white texts from half on."""
-
-
-def class_iou_bars(
-    classes: Sequence[ClassInfo],
-    iou: Mapping[str, Sequence[float]],
-    *,
-    colors: Mapping[str, str] | None = None,
-    metric: str = "IoU",
-    title: str | None = None,
-) -> go.Figure:
-    """Draw the score of every class, highest mean on top: of one series as bars in class colours, of several as points.
-
-    Args:
-        classes: the trained classes.
-        iou: name of the series -> one share a class, 0-1, NaN for an absent class ("absent" stands in its place).
-        colors: "#rrggbb" of each series, where there are several.
-    """
-    kind = f"classes-{metric}"
-    series = {name: percents(float(value) for value in values) for name, values in iou.items()}
-    if not classes or not any(value is not None for values in series.values() for value in values):
-        return empty_figure("No class is labelled or predicted here.", kind=kind, title=title)
-
-    def mean(i: int) -> float:
-        known = [value for values in series.values() if (value := values[i]) is not None]
-        return sum(known) / len(known) if known else -1.0
-
-    order = sorted(range(len(classes)), key=mean)
-    chart = figure(kind, title=title, height=100 + 24 * len(classes), x_title=metric)
-    names = [plain(classes[i].name) for i in order]
-    if len(series) == 1:
-        _add_class_bars(chart, [classes[i] for i in order], next(iter(series.values())), order, metric)
-    else:
-        for place, (name, values) in enumerate(series.items()):
-            chart.add_scatter(
-                x=[values[i] for i in order],
-                y=names,
-                mode="markers",
-                marker={
-                    "color": (colors or {}).get(name, ACCENT),
-                    "size": 10,
-                    "symbol": SYMBOLS[place % len(SYMBOLS)],
-                    "line": {"color": OUTLINE, "width": 1},
-                },
-                hovertemplate=f"<b>%{{y}}</b><br>{metric} %{{x:.1f}} %<extra>{plain(name)}</extra>",
-                name=plain(name),
-                uid=f"series:{plain(name)}",
-            )
-        show_legend(chart, len(series))
-    chart.update_xaxes(ticksuffix=" %", range=[-2 if len(series) > 1 else 0, 108])
-    # Said, as plotly takes classes that are called "1" and "200" for numbers.
-    chart.update_yaxes(type="category", categoryorder="array", categoryarray=names)
-    return chart
-
-
-def _add_class_bars(
-    chart: go.Figure, classes: Sequence[ClassInfo], values: Sequence[float | None], order: Sequence[int], metric: str
-) -> None:
-    shown = [values[i] for i in order]
-    chart.add_bar(
-        x=[value or 0.0 for value in shown],
-        y=[plain(info.name) for info in classes],
-        orientation="h",
-        marker={"color": [css(info.color) for info in classes], "line": {"color": OUTLINE, "width": 1}},
-        text=["absent" if value is None else f"{value:.1f} %" for value in shown],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate=f"<b>%{{y}}</b><br>{metric} %{{text}}<extra></extra>",
-        name=metric,
-        uid="classes",
-    )
 
 
 def confusion_heatmap(counts: np.ndarray, names: Sequence[str], *, title: str | None = None) -> go.Figure:

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from segcore.config import ClassInfo
 from segcore.evaluation.statistics import Estimate
 from segcore.evaluation.verdicts import points_text
-from segcore.figures.ranking import BETTER, WORSE
-from segcore.figures.theme import add_cell_texts, empty_figure, faded, figure, plain
+from segcore.figures.theme import add_cell_texts, empty_figure, faded, figure, plain, tick_angle
+from segcore.figures.verdicts import BETTER, WORSE
 
 Columns = Mapping[str, Sequence[Estimate | None]]
 """Title of a contender -> one estimate a class, None where the class is in none of the images."""
@@ -128,7 +128,7 @@ def _chart(
     chart = figure(kind, title=title, height=90 + 28 * len(order))
     names = _names(classes, order)
     # Said, as plotly takes classes that are called "1" and "200" for numbers.
-    chart.update_xaxes(type="category", side="top", showgrid=False, tickangle=0 if len(columns) < 6 else -35)
+    chart.update_xaxes(type="category", side="top", showgrid=False, tickangle=tick_angle(list(columns)))
     chart.update_yaxes(
         type="category", showgrid=False, autorange="reversed", categoryorder="array", categoryarray=names
     )

@@ -1,10 +1,9 @@
-"""Who leads and who is told apart from whom: the rank plot and the matrix of verdicts."""
+"""Who leads, and who is not told apart from whom: the rank plot."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,23 +11,16 @@ import plotly.graph_objects as go
 from segcore.evaluation.answer import basis, score_text
 from segcore.evaluation.comparison import mean_interval
 from segcore.evaluation.statistics import Estimate
-from segcore.evaluation.verdicts import Answer, Comparison, Standing, Verdict, points_text, sentence
+from segcore.evaluation.verdicts import Comparison, Standing
 from segcore.figures.theme import (
     INK,
     OUTLINE,
-    add_cell_texts,
     empty_figure,
     faded,
     figure,
     plain,
+    wrapped,
 )
-
-BETTER, WORSE, EQUIVALENT = "#2b6cb0", "#b45309", "#667085"
-"""Blue against orange, and grey: told apart by the colour-blind; white texts have a contrast of at least 4.5 : 1."""
-_MARKS = {Answer.EQUIVALENT: "=", Answer.CANNOT_TELL: "?"}
-
-
-# The rank plot -------------------------------------------------------------------------------------
 
 
 def rank_plot(
@@ -218,7 +210,7 @@ def _add_groups(chart: go.Figure, comparison: Comparison) -> None:
             "fixedrange": True,
         },
     )
-    titles = {standing.label: plain(standing.title) for standing in comparison.standings}
+    titles = {standing.label: standing.title for standing in comparison.standings}
     for place, group in enumerate(groups):
         names = ", ".join(titles[label] for label in group)
         chart.add_scatter(
@@ -228,87 +220,7 @@ def _add_groups(chart: go.Figure, comparison: Comparison) -> None:
             mode="lines+markers",
             line={"color": OUTLINE, "width": 3},
             marker={"color": INK, "size": 9},
-            hovertemplate=f"{_wrapped(f'None is shown to be better than another: {names}', plain_text=False)}"
-            "<extra></extra>",
+            hovertemplate=f"{wrapped(f'None is shown to be better than another: {names}')}<extra></extra>",
             name=f"not told apart: {names}",
             uid=f"group:{place}",
         )
-
-
-def _wrapped(text: str, *, plain_text: bool = True) -> str:
-    """Break a sentence for a hover label."""
-    lines = wrap(text, 64)
-    return "<br>".join(plain(line) if plain_text else line for line in lines)
-
-
-# The matrix of verdicts ----------------------------------------------------------------------------
-
-
-def verdict_matrix(comparison: Comparison, *, title: str | None = None) -> go.Figure:
-    """Draw what is known of each pair: a cell says whether its row is better than its column, by how many points.
-
-    ▲ better, ▼ worse, = equivalent, ? cannot tell; the best contender is the first row and column.
-    """
-    standings = comparison.standings
-    if len(standings) < 2:
-        message = "It takes two backbones with a finished run."
-        return empty_figure(message, kind="verdicts", title=title, height=200)
-    chart = figure("verdicts", title=title, height=110 + 40 * len(standings))
-    labels = [standing.label for standing in standings]
-    order = [[_cell(comparison, row, column) for column in labels] for row in labels]
-    values = {"▼": 0, "?": 1, "=": 2, "▲": 3}
-    steps = [faded(WORSE, 0.92), faded(EQUIVALENT, 0.1), faded(EQUIVALENT, 0.95), faded(BETTER, 0.95)]
-    chart.add_heatmap(
-        z=[[None if cell is None else values[cell[0]] for cell in row] for row in order],
-        x=labels,
-        y=labels,
-        zmin=0,
-        zmax=3,
-        xgap=2,
-        ygap=2,
-        colorscale=[[at, color] for place, color in enumerate(steps) for at in (place / 4, (place + 1) / 4)],
-        showscale=False,
-        text=[["" if cell is None else cell[2] for cell in row] for row in order],
-        hovertemplate="%{text}<extra></extra>",
-        hoverongaps=False,
-        name="verdicts",
-        uid="verdicts",
-    )
-    cells = [
-        (column, row, f"{cell[0]} {cell[1]}", cell[0] != "?")
-        for row, of_row in zip(labels, order, strict=True)
-        for column, cell in zip(labels, of_row, strict=True)
-        if cell is not None
-    ]
-    add_cell_texts(chart, cells, size=13 if len(standings) < 9 else 11)
-    names = [plain(standing.title) for standing in standings]
-    axis = {
-        "type": "category",
-        "categoryorder": "array",
-        "categoryarray": labels,
-        "tickvals": labels,
-        "ticktext": names,
-        "showgrid": False,
-    }
-    chart.update_xaxes(**axis, side="top", tickangle=0 if len(standings) < 6 else -35, title_text="")
-    chart.update_yaxes(**axis, autorange="reversed")
-    return chart
-
-
-def _cell(comparison: Comparison, row: str, column: str) -> tuple[str, str, str] | None:
-    """Return mark, points and sentence of a cell; None on the diagonal."""
-    verdict = comparison.verdict(row, column)
-    if verdict is None:
-        return None
-    return _mark(verdict, row), _points(verdict), _wrapped(sentence(verdict, comparison))
-
-
-def _mark(verdict: Verdict, row: str) -> str:
-    if verdict.answer is Answer.BETTER:
-        return "▲" if verdict.first == row else "▼"
-    return _MARKS[verdict.answer]
-
-
-def _points(verdict: Verdict) -> str:
-    """How far the two are apart, without a sign: the mark says which way."""
-    return "–" if math.isnan(verdict.difference) else points_text(verdict.estimate).split(" ")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import Any, Literal
 
 import plotly.graph_objects as go
@@ -137,9 +138,19 @@ def add_cell_texts(chart: go.Figure, cells: Sequence[tuple[str, str, str, bool]]
         )
 
 
+def tick_angle(names: Sequence[str]) -> int:
+    """Return how column names are turned: not at all where they fit side by side at 800 px, else aslant."""
+    return 0 if 7 * max(map(len, names), default=0) * len(names) < 400 else -35
+
+
 def plain(text: str) -> str:
     """Return a name so that plotly draws it letter by letter: a class may be called "<b>" or "%{x}"."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("%{", "%&#123;")
+
+
+def wrapped(text: str) -> str:
+    """Break a sentence into lines of a hover label."""
+    return "<br>".join(plain(line) for line in wrap(text, 64))
 
 
 def css(color: Iterable[int]) -> str:

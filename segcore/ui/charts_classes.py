@@ -51,7 +51,7 @@ def _draw_map(shown: Shown, standings: list[Standing], classes: tuple[ClassInfo,
             alt="IoU of every class by backbone",
         )
         st.caption(
-            "IoU in percent on all validation images, at the best epoch: mean and 95 % interval over seeds and images. "
+            f"IoU in percent on all validation images, at the best epoch: mean and 95 % interval over {shown.over}. "
             "– stands for a class that is in none of these images."
         )
         return

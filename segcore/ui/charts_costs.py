@@ -10,7 +10,7 @@ import streamlit as st
 from segcore import figures
 from segcore.evaluation.comparison import ResultRow
 from segcore.evaluation.costs import COSTS
-from segcore.figures.results import measured_busy
+from segcore.figures.costs import measured_busy
 from segcore.status import RunState
 from segcore.text import UNKNOWN, duration
 from segcore.ui import live_chart
@@ -64,7 +64,7 @@ def _draw_against(shown: Shown, rows: Sequence[ResultRow], measured: list[str]) 
     spread = f" Across: {COSTS[cost].spread}." if COSTS[cost].spread else ""
     st.caption(
         f"Up and to the {side} is better. The dotted steps join those that no other beats in both; the rest are grey, "
-        f"going by the means alone. Upright: 95 % interval over seeds and images.{spread}"
+        f"going by the means alone. Upright: 95 % interval over {shown.over}.{spread}"
     )
 
 

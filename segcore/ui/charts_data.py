@@ -76,6 +76,14 @@ class Shown:
         return comparison.contenders(worth_drawing(self.rows))
 
     @property
+    def over(self) -> str:
+        """What the intervals are over: "seeds and images", or what of it there is."""
+        scopes = {s.estimate.scope for s in self.findings.standings if s.estimate}
+        if scopes in ({"images"}, {"seeds"}):
+            return f"{scopes.pop()} alone"
+        return "seeds and images"
+
+    @property
     def collapsed(self) -> set[str]:
         """Labels of the contenders of which a run answers one class everywhere."""
         return {label for label, row in self.findings.rows.items() if row["collapsed"]}

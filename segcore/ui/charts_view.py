@@ -73,7 +73,8 @@ def draw(store: RunStore, names: Sequence[str]) -> None:
         score, margin, show_runs = charts_data.settings([store.study(name) for name in names])
         shown = charts_data.read(store, names, score, margin, show_runs=show_runs)
         _draw_states(shown)
-        _draw_lengths([run for run, _ in shown.rows])
+        for study in shown.studies:
+            _draw_lengths([run for run, _ in shown.rows if run.study_name == study.name])
         charts_confounds.draw(shown)
         charts_answer.draw(shown)
         _draw_tabs(shown)

@@ -454,6 +454,7 @@ def test_classes_by_backbone_and_as_a_difference(store: RunStore, open_app: Open
     assert heat["y"][-1] == "dog"  # absent
     assert set(heat["text"][-1]) == {"not in these images"}
     assert "±" in heat["text"][0][0]
+    assert "95 % interval over seeds and images." in texts(app)
     app.selectbox(key="choose.reference").set_value("vgg16.tv_in1k").run()
     assert not app.exception
     heat = spec(app, "class-difference")["data"][0]

@@ -83,6 +83,17 @@ def test_a_winner_at_the_majority_line_has_learnt_nothing(store: RunStore) -> No
     assert said(store, {A: 0.5, C: 0.4}, seeds=2, majority=0.99).sentences[-1].startswith("But its pixel accuracy")
 
 
+def test_what_else_could_explain_it_is_named(store: RunStore) -> None:
+    for name, skills, epochs in (("one", {A: 0.9}, 5), ("two", {C: 0.7}, 9)):
+        factories.make_contest(store, name, skills=skills, seeds=range(3), epochs=epochs)
+    findings = gather([store.study("one"), store.study("two")])
+    found = answer(findings, findings.comparisons[0])
+    assert found.headline.startswith("ResNet-18 · one is the best here")
+    assert found.sentences[-1] == (
+        "But not all of them were made alike: a difference may come from the number of epochs as well."
+    )
+
+
 def test_an_empty_study_has_no_answer_yet(store: RunStore) -> None:
     factories.make_run(store, state=factories.RunState.QUEUED)
     findings = gather([store.study("study")])

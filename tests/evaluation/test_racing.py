@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from segcore.errors import ConfigError, WorkspaceError
 from segcore.evaluation import racing
@@ -73,10 +74,20 @@ def test_stops_where_the_interval_lies_beyond_the_slack() -> None:
 
 
 def test_several_that_are_judged_at_once_must_be_further_behind() -> None:
+    """Three contenders tell more surely how much seeds differ: 2 degrees of freedom, and 4/3 of the variance."""
     found = {"leader": LEADER, "one": BEHIND, "two": BEHIND}
-    assert stopped(found, 0.05) == []  # 2 x 0.0385
-    assert stopped(found, 0.03) == ["one", "two"]  # 2 x 0.0238
-    assert [one.p for one in racing.judge(found, slack=0.05)[1]] == pytest.approx([0.0769, 0.0769], abs=1e-4)
+    squares = {"seeds": (2 * 2 * 4e-4 / 3, 2), "groups": (4e-4, 1)}
+    total = sum(square for square, _ in squares.values())
+    freedom = total**2 / sum(square**2 / known for square, known in squares.values())
+    p = 2 * stats.t.sf((0.12 - 0.05) / math.sqrt(total / 4), freedom)
+    judged = racing.judge(found, slack=0.05)[1]
+    assert [one.estimate.freedom for one in judged] == pytest.approx([freedom] * 2)
+    assert [one.p for one in judged] == pytest.approx([2 * p] * 2)
+    # Alone each would stop; of two the limit is half of 5 %.
+    slack = 0.06
+    assert 0.025 < 2 * stats.t.sf((0.12 - slack) / math.sqrt(total / 4), freedom) < 0.05
+    assert stopped(found, slack) == []
+    assert stopped(found, 0.03) == ["one", "two"]
 
 
 def test_so_many_go_on_whatever_the_interval_says() -> None:
@@ -95,6 +106,8 @@ def test_too_little_to_tell_stops_nobody() -> None:
     assert stopped({"leader": one_group, "far": {s: cells(10, groups=["a"]) for s in (0, 1)}}, 0.0) == []
     others = {seed: cells(10, 10, groups=["a", "c"]) for seed in (0, 1)}
     assert stopped({"leader": LEADER, "far": others}, 0.0) == []
+    mixed = {0: cells(90, 90), 1: cells(90, 90, groups=["a", "c"])}
+    assert racing.judge({"mixed": mixed, "far": dict.fromkeys((0, 1), far)}, slack=0.0) == ("mixed", [])
     assert racing.judge({}, slack=0.0) == (None, [])
     nothing = Cells(("a", "b"), (3, 3), *(np.zeros((2, 1), np.int64),) * 2, np.zeros(2, np.int64), np.zeros((1, 1)))
     assert racing.judge({"empty": {0: nothing, 1: nothing}}, slack=0.0) == (None, [])

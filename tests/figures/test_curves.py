@@ -80,6 +80,18 @@ def test_what_a_run_recorded_beyond_the_others_is_a_thin_line(store: RunStore) -
     assert [list(t.x) for t in everything.data if t.uid.startswith("run:")] == [[1, 2, 3, 4], [1, 2]]
 
 
+def test_by_minute_an_epoch_stands_where_it_ended_in_the_mean(store: RunStore) -> None:
+    runs = [make_run(store, seed=seed, done=0) for seed in (0, 1)]
+    for run, seconds in zip(runs, (30.0, 90.0), strict=True):
+        for epoch in (1, 2):
+            run.append_epoch(EpochRecord(epoch, 1, 0.5, 0.5, 1, 0.4, 0.2 * epoch, 1e-3, 9.0, seconds, False))
+    chart = figures.accuracy_curves(contenders(runs), "val_miou", by="minute", show_runs=True)
+    assert list(trace(chart, f"mean:{RESNET18}").x) == [1, 2]  # (0.5 + 1.5) / 2 and (1 + 3) / 2 minutes
+    assert list(trace(chart, f"band:{RESNET18}").x) == [1, 2, 2, 1]
+    assert chart.layout.xaxis.title.text == "Minutes of training"
+    assert chart.layout.uirevision != figures.accuracy_curves(contenders(runs), "val_miou").layout.uirevision
+
+
 def test_the_majority_line_is_dashed_labelled_and_as_long_as_the_curves(store: RunStore) -> None:
     chart = figures.accuracy_curves(contenders([run_with(store, [0.3, 0.5, 0.6])]), majority=0.381)
     line = trace(chart, "majority")

@@ -1,4 +1,4 @@
-"""What came out: scores with their intervals, score against cost, where a network's cost lies."""
+"""What a backbone costs: score against cost, and where a network's cost lies."""
 
 from __future__ import annotations
 
@@ -28,70 +28,6 @@ COST_TITLES: dict[str, tuple[str, float]] = {
 }
 """Axis title of each cost, and the factor into its unit."""
 _NO_RESULT = "No run is finished yet."
-
-
-def result_bars(rows: Sequence[ResultRow], metric: Metric = "miou", *, title: str | None = None) -> go.Figure:
-    """Draw each contender's mean over seeds as a point with its 95 % interval, the highest mean on top.
-
-    Points, not bars from zero: what matters is whether intervals overlap. Pixel accuracy comes with the
-    majority-class line.
-    """
-    known = [row for row in reversed(rows) if row[metric] is not None]
-    if not known:
-        return empty_figure(_NO_RESULT, kind=f"results-{metric}", title=title)
-    chart = figure(f"results-{metric}", title=title, height=100 + 34 * len(known), x_title=_result_title(known, metric))
-    for row in known:
-        value = 100 * (row[metric] or 0.0)
-        chart.add_scatter(
-            x=[value],
-            y=[row["label"]],
-            error_x=_error(row, metric),
-            mode="markers",
-            marker={"color": row["color"], "size": 11, "symbol": "circle" if row["n"] > 1 else "circle-open"},
-            hovertemplate=f"<b>{plain(row['title'])}</b><br>{_texts(row, metric)}<extra></extra>",
-            name=plain(row["title"]),
-            uid=f"result:{row['label']}",
-        )
-    majority = {row["majority_baseline"] for row in known} - {None}
-    if metric == "pixel_accuracy" and len(majority) == 1:
-        _add_majority(chart, 100 * (majority.pop() or 0.0), [row["label"] for row in known])
-    chart.update_xaxes(ticksuffix=" %")
-    # Labels are unique, titles need not be.
-    chart.update_yaxes(tickvals=[row["label"] for row in known], ticktext=[plain(row["title"]) for row in known])
-    return chart
-
-
-def _result_title(rows: Sequence[ResultRow], metric: Metric) -> str:
-    """The axis title says how to read the points that are there."""
-    several, single = any(row["n"] > 1 for row in rows), any(row["n"] == 1 for row in rows)
-    how = ["mean over seeds and 95 % interval"] * several + ["open circle: one run"] * single
-    return f"{METRIC_TITLES[metric]} ({'; '.join(how)})"
-
-
-def _add_majority(chart: go.Figure, level: float, labels: Sequence[str]) -> None:
-    """A dashed line over all rows: a trace, so that the axis reaches to it, with markers that keep it off the edge."""
-    chart.add_scatter(
-        x=[level] * len(labels),
-        y=list(labels),
-        mode="lines+markers",
-        line={"color": INK, "width": 1.6, "dash": "dash"},
-        marker={"size": 14, "opacity": 0},
-        hovertemplate=f"Always the most frequent class: {level:.1f} %<extra></extra>",
-        name="Always the most frequent class",
-        uid="majority",
-    )
-    chart.add_annotation(
-        x=level,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        xanchor="left",
-        text=f"always the most frequent class: {level:.1f} %",
-        showarrow=False,
-        font={"size": 12},
-        name="majority",
-    )
-    chart.update_layout(margin_t=max(chart.layout.margin.t, 26))
 
 
 def _error(row: ResultRow, metric: Metric) -> dict[str, Any]:

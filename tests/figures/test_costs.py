@@ -1,4 +1,4 @@
-"""Results, classes, confusions and costs as figures, and the dataset's class shares."""
+"""Costs, confusions and the dataset's class shares as figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segcore import figures
 from segcore.config import ClassInfo
 from segcore.evaluation.comparison import ResultRow
 from segcore.evaluation.statistics import Estimate
-from segcore.figures.results import DOMINATED
+from segcore.figures.costs import DOMINATED
 
 CLASSES = [
     ClassInfo(name="grass", color=(0, 102, 0)),
@@ -67,32 +67,6 @@ def estimate(mean: float, error: float = 0.01) -> Estimate:
 def note(chart: go.Figure, name: str) -> str:
     (found,) = [annotation for annotation in chart.layout.annotations if annotation.name == name]
     return found.text
-
-
-def test_results_are_points_with_intervals_the_best_on_top() -> None:
-    chart = figures.result_bars([row("a"), row("b", miou=0.4, n=1, miou_low=None, miou_high=None)])
-    assert [trace.y[0] for trace in chart.data] == ["b", "a"]  # plotly draws upwards
-    low, high = chart.data
-    assert list(high.x) == [50]
-    assert (high.error_x.array[0], high.error_x.arrayminus[0]) == pytest.approx((5, 5))
-    assert "50 ± 5 % (n = 3)" in high.hovertemplate
-    assert low.error_x.visible is False
-    assert (low.marker.symbol, high.marker.symbol) == ("circle-open", "circle")
-    assert "open circle: one run" in chart.layout.xaxis.title.text
-    assert list(chart.layout.yaxis.ticktext) == ["B", "A"]
-
-
-def test_results_of_pixel_accuracy_stand_beside_the_majority_line() -> None:
-    chart = figures.result_bars([row("a"), row("b")], "pixel_accuracy")
-    (line,) = [trace for trace in chart.data if trace.uid == "majority"]
-    assert (list(line.x), line.line.dash) == ([40, 40], "dash")
-    assert note(chart, "majority") == "always the most frequent class: 40.0 %"
-    assert not [trace for trace in figures.result_bars([row("a")]).data if trace.uid == "majority"]
-
-
-def test_intervals_do_not_leave_what_is_possible() -> None:
-    (point,) = figures.result_bars([row(miou=0.9, miou_low=0.5, miou_high=1.3)]).data
-    assert point.error_x.array[0] == pytest.approx(10)
 
 
 def test_score_against_cost() -> None:
@@ -151,11 +125,8 @@ def test_labels_of_near_points_take_different_sides() -> None:
 @pytest.mark.parametrize(
     ("chart", "message"),
     [
-        (figures.result_bars([]), "No run is finished yet."),
-        (figures.result_bars([row(miou=None)]), "No run is finished yet."),
         (figures.cost_scatter([row(miou=None)]), "No run is finished yet."),
         (figures.cost_scatter([row(latency_ms=None)]), "No cost is measured yet."),
-        (figures.class_iou_bars(CLASSES, {"a": [np.nan] * 3}), "No class is labelled or predicted here."),
         (figures.confusion_heatmap(np.zeros((2, 3, 3)), ["a", "b", "c"]), "No labelled pixels."),
         (figures.class_share_bars(CLASSES, [0, 0, 0]), "No labelled pixels."),
         (figures.cost_bars({}, "macs"), "No network is chosen."),
@@ -164,26 +135,6 @@ def test_labels_of_near_points_take_different_sides() -> None:
 def test_figures_without_data_say_so(chart: go.Figure, message: str) -> None:
     assert not chart.data
     assert note(chart, "empty") == message
-
-
-def test_one_series_of_class_scores_is_bars_in_class_colours() -> None:
-    chart = figures.class_iou_bars(CLASSES, {"image": [0.25, 0.5, np.nan]})
-    (bars,) = chart.data
-    assert list(bars.y) == ["car", "grass", "roof"]
-    assert list(bars.x) == [0, 25, 50]
-    assert list(bars.text) == ["absent", "25.0 %", "50.0 %"]
-    assert list(bars.marker.color) == ["#098f96", "#006600", "#464646"]
-
-
-def test_several_series_of_class_scores_are_points_in_their_own_colours() -> None:
-    series = {"A": [0.2, 0.4, 0.9], "B": [0.4, 0.2, np.nan]}
-    chart = figures.class_iou_bars(CLASSES, series, colors={"A": "#111111", "B": "#222222"}, metric="Dice")
-    assert [(trace.name, trace.marker.color) for trace in chart.data] == [("A", "#111111"), ("B", "#222222")]
-    points = [dict(zip(trace.y, trace.x, strict=True)) for trace in chart.data]
-    assert points[0] == {"grass": 20, "roof": 40, "car": 90}
-    assert points[1] == {"grass": 40, "roof": 20, "car": None}
-    assert chart.data[0].marker.symbol != chart.data[1].marker.symbol
-    assert chart.layout.showlegend and chart.layout.xaxis.title.text == "Dice"
 
 
 def test_confusions_are_shares_of_the_true_class() -> None:
@@ -248,13 +199,10 @@ def odd_figures() -> dict[str, go.Figure]:
     rows = [row("a", title=ODD[2]), row("b", title=ODD[4], latency_ms=30.0)]
     parts = {name: {"encoder": 2e6, "decoder": 1e6, "head": 0.0} for name in ODD}
     return {
-        "bars": figures.class_iou_bars(classes, {"all": shares}),
-        "points": figures.class_iou_bars(classes, {ODD[2]: shares, ODD[3]: shares}),
         "class map": figures.class_map(classes, {ODD[2]: cells, ODD[4]: cells}),
         "differences": figures.class_difference_map(classes, {ODD[2]: cells}, ODD[4]),
         "heatmap": figures.confusion_heatmap(np.eye(5, dtype=np.int64), ODD),
         "shares": figures.class_share_bars(classes, [1, 2, 3, 4, 5]),
-        "results": figures.result_bars(rows),
         "cost": figures.cost_scatter(rows),
         "parts": figures.cost_bars(parts, "macs"),
     }
@@ -269,7 +217,7 @@ def test_names_are_drawn_letter_by_letter(kind: str) -> None:
     assert "a & %{x}" not in text  # in a hover template plotly would put a number there
 
 
-@pytest.mark.parametrize("kind", ["bars", "points", "class map", "differences", "heatmap", "shares", "parts"])
+@pytest.mark.parametrize("kind", ["class map", "differences", "heatmap", "shares", "parts"])
 def test_classes_called_by_numbers_are_no_numbers(kind: str) -> None:
     chart = odd_figures()[kind]
     assert chart.layout.yaxis.type == "category"
