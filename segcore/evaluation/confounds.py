@@ -41,8 +41,6 @@ MEANING = {
 
 NOT_PAIRED = ("dataset", "dataset version", "split", "folds")
 """Where these differ, no two results are of the same images."""
-ON_PURPOSE = ("start",)
-"""What tells the contenders of one study apart, and so is no confound within it."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +168,7 @@ def _within(study: str, known: Conditions) -> list[Confound]:
     found = []
     for thing, by_value in known.runs.items():
         recorded = {value: titles for value, titles in by_value.items() if value != NOT_RECORDED}
-        if thing in ON_PURPOSE or len(recorded) < 2:
+        if len(recorded) < 2 or (thing == "start" and _crossed(recorded)):
             continue
         if thing == "packages":
             recorded = _without(_alike(list(recorded)), recorded)
@@ -188,6 +186,11 @@ def _within(study: str, known: Conditions) -> list[Confound]:
                 )
             )
     return found
+
+
+def _crossed(by_value: ByValue) -> bool:
+    """Whether every backbone has every value: then it is what is compared, and no confound."""
+    return len({frozenset(titles) for titles in by_value.values()}) == 1
 
 
 def _who(titles: Sequence[str]) -> str:

@@ -113,7 +113,11 @@ def test_start_from_scratch_beside_pretrained(store: RunStore) -> None:
     found = confounds.differences([study(store, "p"), scratch])
     assert named(found, "start").values == {"p": "pretrained", "s": "from scratch"}
     factories.make_run(store, study="p", encoder="resnet18", weights="none")
-    assert confounds.differences([store.study("p")]) == []  # within a study it is what is compared
+    assert confounds.differences([store.study("p")]) == []  # of one backbone it is what is compared
+    factories.make_run(store, study="p", encoder=factories.LITE0)
+    (start,) = confounds.differences([store.study("p")])
+    assert (start.name, start.within) == ("start", "p")
+    assert "(pretrained: 2 runs of ResNet-18, EfficientNet-Lite0; from scratch: 1 run of ResNet-18)" in start.sentence
 
 
 def test_precision_counts_as_it_was_used(store: RunStore) -> None:
