@@ -20,7 +20,7 @@ MEANING = {
     "split": ("split", "They learnt from other images and are judged on other images."),
     "folds": ("folds", "Their backbones learnt from other shares of the images."),
     "decoder": ("decoder", "It can be the reason for a difference as well as the backbone."),
-    "start": ("start", "Pretrained weights alone often decide."),
+    "start": ("start (pretrained or scratch)", "Pretrained weights alone often decide."),
     "weights": ("pretrained weights", "Another pretraining can weigh more than another backbone."),
     "weights file": ("file of the weights", "The same name with another content is another start."),
     "epochs": ("number of epochs", "What trained longer may be ahead for that alone."),
