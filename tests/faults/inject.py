@@ -41,6 +41,8 @@ def arm(plan: dict[str, Any]) -> None:
         jumping_clock(plan["jumping_clock"])
     if "memory" in plan:
         limit_memory(plan["memory"])
+    if "slow_steps" in plan:
+        slow_steps(plan["slow_steps"])
     if "stand_in" in plan:
         stand_in(plan["module"], Path(plan["stand_in"]))
 
@@ -109,6 +111,20 @@ def kill_at(root: Path, *, kind: str, name: str, nth: int = 1, size: int | None 
             die()
 
     watch(root, watcher)
+
+
+def slow_steps(seconds: float) -> None:
+    """Rest after each training step, so that a fault finds the worker within an epoch on the fastest machine, too."""
+    from segcore.training.worker import Worker
+
+    tell = Worker.tell
+
+    def slow(worker: Worker, **changes: object) -> None:
+        if changes.get("phase") == "training":
+            time.sleep(seconds)
+        tell(worker, **changes)
+
+    Worker.tell = slow  # type: ignore[method-assign]
 
 
 def die() -> None:

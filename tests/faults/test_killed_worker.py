@@ -185,11 +185,11 @@ def test_sigterm_saves_then_stops(lab: Lab, store: RunStore, reference: Referenc
     (run,) = lab.queue(store)
     stopped_within = 0
     for number in range(3):
-        life = lab.start(run)
+        life = lab.start(run, slow_steps=0.1)
         before = run.status.step if run.status.epoch else 0
         wait_until_training(run, life)
-        time.sleep(chance.uniform(0.0, 0.4))
-        code = life.terminate(after=0.6)
+        time.sleep(chance.uniform(0.0, 0.3))
+        code = life.terminate(after=0.3)
         status = run.status
         print(
             f"SIGTERM {number}: exit {code}, {status.state}, epoch {status.epoch}, step {status.step} of {status.steps}"
@@ -256,7 +256,7 @@ def test_killed_while_training_longer(lab: Lab, reference: Reference, tmp_path: 
         (run,) = store.runs()
         store.extend([run], EPOCHS + 2)
         for number in range(kills):
-            life = lab.start(run)
+            life = lab.start(run, slow_steps=0.1)
             wait_until_training(run, life)
             time.sleep(0.3 * number)
             life.kill()
