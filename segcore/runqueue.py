@@ -197,8 +197,9 @@ class RunQueue:
         with queue_lock(self.workspace):
             if run.stop_requested():
                 return False
-            waiting = replace(status, state=RunState.QUEUED, phase="", device=None, eta=None)
-            run.write_status(replace(waiting, message=message, hint=""))
+            # Where it computed stays: its speed is that device's.
+            waiting = replace(status, state=RunState.QUEUED, phase="", eta=None, message=message, hint="")
+            run.write_status(waiting)
             return True
 
     def recover(self) -> list[Run]:

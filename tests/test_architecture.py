@@ -30,6 +30,7 @@ RUN_FILES = {
     "evaluation.npz",
     "best.safetensors",
     "study.json",
+    "race.json",
     "test_opened.json",
     "test_scoring.json",
 }

@@ -52,7 +52,7 @@ def draw(config: StudyConfig, *, refused: bool = False) -> None:
             st.markdown(f"{runs}, time not known yet")
         else:
             st.markdown(
-                f"{runs}, about **{duration(expected.seconds)}**"
+                f"{runs}, {'at most ' if config.racing else ''}about **{duration(expected.seconds)}**"
                 + (f" without {escape(without)}" if without else "")
                 + ("" if expected.measured else " (a rough guess)")
                 + (f", {expected.once_started}" if expected.before else ""),

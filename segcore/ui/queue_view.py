@@ -86,8 +86,11 @@ def _headline(store: RunStore, settings: QueueSettings, training: Sequence[Row],
         _stalled(store)
         return
     left = time_left([status for _, status in (*training, *waiting)], settings.slots)
+    racing = any(status.rung is not None for _, status in (*training, *waiting))  # some of it will not be done
     counts = [f"{len(training)} training" if training else "", f"{len(waiting)} waiting" if waiting else ""]
-    text = ", ".join(filter(None, counts)) + (f" · all done in about {duration(left)}" if left and waiting else "")
+    text = ", ".join(filter(None, counts))
+    if left and waiting:
+        text += f" · all done in {'at most ' if racing else ''}about {duration(left)}"
     st.caption(text)
     if waiting:
         _pause_button(store, "Pause the queue", ":material/pause:", paused=True)
@@ -176,13 +179,13 @@ def _waiting(store: RunStore, waiting: Sequence[Row]) -> None:
     with st.container(gap="xxsmall"):
         shown = len(waiting) if len(waiting) <= WAITING_SHOWN + 1 else WAITING_SHOWN  # no fold for a single line
         study = None
-        for place, (run, _) in enumerate(waiting[:shown]):
-            study = _line(store, run, place, len(waiting), study)
+        for place, row in enumerate(waiting[:shown]):
+            study = _line(store, row, place, len(waiting), study)
         rest = waiting[shown:WAITING_LISTED]
         if rest:
             with st.expander(f"{plural(len(waiting) - shown, 'more run')} waiting"), st.container(gap="xxsmall"):
-                for place, (run, _) in enumerate(rest, shown):
-                    study = _line(store, run, place, len(waiting), study)
+                for place, row in enumerate(rest, shown):
+                    study = _line(store, row, place, len(waiting), study)
                 if len(waiting) > WAITING_LISTED:
                     st.caption(f"and {len(waiting) - WAITING_LISTED:,} more")
     if len(waiting) > 1 and st.button(
@@ -195,13 +198,15 @@ def _waiting(store: RunStore, waiting: Sequence[Row]) -> None:
         st.rerun()
 
 
-def _line(store: RunStore, run: Run, place: int, count: int, study_before: str | None) -> str:
+def _line(store: RunStore, row: Row, place: int, count: int, study_before: str | None) -> str:
     """One waiting run with its buttons, below the name of its study where that changes; return the study."""
+    run, status = row
     if run.study_name != study_before:
         st.caption(f"waiting · study {escape(run.study_name)}")
     name = f"{run.study_name}/{run.name}"
     with errors_shown(), st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xxsmall"):
-        st.markdown(f":small[{place + 1}\\. {_title(run)}]", width="stretch")
+        race = f" · at epoch {status.epoch} (race)" if status.standing else ""
+        st.markdown(f":small[{place + 1}\\. {_title(run)}{race}]", width="stretch")
         for key, icon, help, target in (
             (Key.QUEUE_FIRST, ":material/vertical_align_top:", "Train it next", 0),
             (Key.QUEUE_UP, ":material/arrow_upward:", "One place up", place - 1),

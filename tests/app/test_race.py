@@ -14,6 +14,7 @@ from segcore.ui.state import Key
 from segcore.workspace import Workspace
 from tests import factories
 from tests.app.conftest import OpenApp, texts
+from tests.app.test_launch_form import said
 from tests.app.test_training import draw_live
 
 
@@ -27,7 +28,9 @@ def test_the_form_asks_for_a_race_and_says_what_it_takes(
     assert not options.checkbox(key=Key.LAUNCH_RACING).value
     assert any("20 % and 50 % of the epochs" in caption.value for caption in options.caption)
     app.segmented_control(key=Key.LAUNCH_WEIGHTS).set_value("From scratch").run()
+    assert "at most about" not in said(app)
     app.checkbox(key=Key.LAUNCH_RACING).check().run()
+    assert "at most about **" in said(app)
     app.button(key=Key.LAUNCH).click().run()
     assert any("Racing takes at least 2 seeds, not 1" in error.value for error in app.sidebar.error)
     assert not RunStore(workspace).runs()
@@ -44,12 +47,22 @@ def test_a_run_that_waits_at_its_rung_says_so(store: RunStore) -> None:
     run = factories.make_race(store)[0]
     app = draw_live(run)
     assert not app.exception
-    said = texts(app).replace("\\", "")
-    assert "It waits at epoch 6 for the other runs of its race." in said
-    assert "Once all of them have come so far it goes on" in said
+    shown = texts(app).replace("\\", "")
+    assert "It waits at epoch 6 for the other runs of its race." in shown
+    assert "Once all of them have come so far it goes on" in shown
     table = app.dataframe[0].value
     assert set(table["state"]) == {"waiting (race)"}
     assert set(table["epoch"]) == {"6 of 30"}
+
+
+def test_the_sidebar_says_who_waits_at_a_rung(store: RunStore, open_app: OpenApp) -> None:
+    runs = factories.make_race(store)
+    app = open_app("pages/training.py")
+    assert not app.exception
+    assert "· at epoch 6 (race)" in said(app)
+    for run in runs:
+        store.stop(run)
+    assert "(race)" not in said(app.run())
 
 
 def test_a_run_that_was_clearly_behind_says_so(store: RunStore) -> None:
@@ -58,7 +71,7 @@ def test_a_run_that_was_clearly_behind_says_so(store: RunStore) -> None:
     out = next(run for run in runs if run.state is RunState.STOPPED)
     app = draw_live(out)
     assert not app.exception
-    said = texts(app).replace("\\", "")
-    assert "Stopped at epoch 6 of 30: clearly behind ResNet-34, by " in said
-    assert "Resume it to let it train to its end all the same." in said
+    shown = texts(app).replace("\\", "")
+    assert "Stopped at epoch 6 of 30: clearly behind ResNet-34, by " in shown
+    assert "Resume it to let it train to its end all the same." in shown
     assert app.button(key=Key.RESUME)

@@ -47,7 +47,7 @@ def test_a_raced_run_ends_as_one_that_never_waited(tiny: RunStore) -> None:
         status = run.status
         assert (status.state, status.epoch, status.restarts) == (RunState.QUEUED, 2, 0)
         assert status.standing
-        assert (status.phase, status.eta, status.ended, status.device) == ("", None, None, None)
+        assert (status.phase, status.eta, status.ended, status.device) == ("", None, None, "cpu")
         assert "epoch 2" in status.message
         assert len(run.epochs()) == 2
     assert tiny.claim_next() is None
