@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from segcore.errors import WorkspaceError
-from segcore.evaluation import racing
+from segcore.evaluation import behind, racing
 from segcore.runqueue import RunQueue, queue_lock
 from segcore.runs import Run, Study, statuses
 from segcore.status import RunState, Status
@@ -68,9 +68,9 @@ def _racers(study: Study) -> list[Row]:
 def _decide(epoch: int, runs: Sequence[Run], *, first: bool) -> dict[str, Any]:
     """Return what is to be written of a rung at which `runs` stand."""
     epochs = runs[0].config.recipe.epochs
-    slack = racing.slack(epoch, epochs)
-    keep = racing.KEPT_AT_FIRST if first else 1
-    leader, judged = racing.judge(racing.gather(runs), slack=slack, keep=keep)
+    slack = behind.slack(epoch, epochs)
+    keep = behind.KEPT_AT_FIRST if first else 1
+    leader, judged = behind.judge(behind.gather(runs), slack=slack, keep=keep)
     return racing.entry(epoch, epochs, leader, judged, runs)
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from segcore.errors import ConfigError, WorkspaceError
-from segcore.evaluation import racing
+from segcore.evaluation import behind, racing
 from segcore.evaluation.cells import Cells
 from segcore.evaluation.statistics import Estimate
 from segcore.launch.race import settle_races
@@ -56,11 +56,11 @@ BEHIND = {0: cells(70, 68), 1: cells(68, 66)}
 
 
 def stopped(found: Mapping[str, Mapping[int, Cells]], slack: float, keep: int = 1) -> list[str]:
-    return [one.contender for one in racing.judge(found, slack=slack, keep=keep)[1] if one.stops]
+    return [one.contender for one in behind.judge(found, slack=slack, keep=keep)[1] if one.stops]
 
 
 def test_stops_where_the_interval_lies_beyond_the_slack() -> None:
-    leader, (one,) = racing.judge({"behind": BEHIND, "leader": LEADER}, slack=0.05)
+    leader, (one,) = behind.judge({"behind": BEHIND, "leader": LEADER}, slack=0.05)
     assert leader == "leader"
     assert (one.contender, one.images, one.stops) == ("behind", 6, True)
     assert one.estimate.mean == pytest.approx(0.12)
@@ -80,7 +80,7 @@ def test_several_that_are_judged_at_once_must_be_further_behind() -> None:
     total = sum(square for square, _ in squares.values())
     freedom = total**2 / sum(square**2 / known for square, known in squares.values())
     p = 2 * stats.t.sf((0.12 - 0.05) / math.sqrt(total / 4), freedom)
-    judged = racing.judge(found, slack=0.05)[1]
+    judged = behind.judge(found, slack=0.05)[1]
     assert [one.estimate.freedom for one in judged] == pytest.approx([freedom] * 2)
     assert [one.p for one in judged] == pytest.approx([2 * p] * 2)
     # Alone each would stop; of two the limit is half of 5 %.
@@ -107,30 +107,30 @@ def test_too_little_to_tell_stops_nobody() -> None:
     others = {seed: cells(10, 10, groups=["a", "c"]) for seed in (0, 1)}
     assert stopped({"leader": LEADER, "far": others}, 0.0) == []
     mixed = {0: cells(90, 90), 1: cells(90, 90, groups=["a", "c"])}
-    assert racing.judge({"mixed": mixed, "far": dict.fromkeys((0, 1), far)}, slack=0.0) == ("mixed", [])
-    assert racing.judge({}, slack=0.0) == (None, [])
+    assert behind.judge({"mixed": mixed, "far": dict.fromkeys((0, 1), far)}, slack=0.0) == ("mixed", [])
+    assert behind.judge({}, slack=0.0) == (None, [])
     nothing = Cells(("a", "b"), (3, 3), *(np.zeros((2, 1), np.int64),) * 2, np.zeros(2, np.int64), np.zeros((1, 1)))
-    assert racing.judge({"empty": {0: nothing, 1: nothing}}, slack=0.0) == (None, [])
-    assert racing.judge({"leader": LEADER, "empty": {0: nothing, 1: nothing}}, slack=0.0) == ("leader", [])
+    assert behind.judge({"empty": {0: nothing, 1: nothing}}, slack=0.0) == (None, [])
+    assert behind.judge({"leader": LEADER, "empty": {0: nothing, 1: nothing}}, slack=0.0) == ("leader", [])
 
 
 def test_the_slack_falls_with_what_is_left() -> None:
-    assert racing.slack(6, 30) == pytest.approx(0.04)
-    assert racing.slack(15, 30) == pytest.approx(0.025)
+    assert behind.slack(6, 30) == pytest.approx(0.04)
+    assert behind.slack(15, 30) == pytest.approx(0.025)
 
 
 def test_folds_are_judged_seed_by_seed(store: RunStore) -> None:
     from tests.factories import make_fold_study
 
     runs = make_fold_study(store, seeds=(0, 1))
-    found = racing.gather(runs)
+    found = behind.gather(runs)
     assert {name: sorted(by_seed) for name, by_seed in found.items()} == {r.config.contender: [0, 1] for r in runs}
     assert all(len(one.groups) == 4 for by_seed in found.values() for one in by_seed.values())  # scenes of both folds
     one = next(run for run in runs if run.config.seed == 1 and run.config.fold == 0)
     one.evaluation_path().unlink()
-    assert sorted(racing.gather(runs)[one.config.contender]) == [0]
+    assert sorted(behind.gather(runs)[one.config.contender]) == [0]
     one.evaluation_path().write_bytes(b"damaged")
-    assert sorted(racing.gather(runs)[one.config.contender]) == [0]
+    assert sorted(behind.gather(runs)[one.config.contender]) == [0]
 
 
 def test_the_outcome_says_what_stopped_and_why(store: RunStore) -> None:
