@@ -44,7 +44,7 @@ def test_a_live_run_stays_alive_when_the_clock_is_set(
 ) -> None:
     """Setting the clock moves the time of boot that the system tells, and with it the start of every process."""
     (run,) = lab.queue(store, epochs=200)
-    life = lab.start(run)
+    life = lab.start(run, slow_steps=0.1)
     wait_for(lambda: run.status.epoch >= 1 or not life.alive)
     true_time, platform = time.time, psutil._psplatform
     true_boot = platform.boot_time

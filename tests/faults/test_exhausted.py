@@ -28,7 +28,7 @@ def checkpoint_epoch(lab: Lab, store: RunStore) -> int:
 def starve(lab: Lab, store: RunStore, how: Callable[[Life], None]) -> int:
     """Train for two epochs, starve the worker, and return its exit code."""
     (run,) = lab.queue(store)
-    life = lab.start(run)
+    life = lab.start(run, slow_steps=0.2)  # starving it takes a moment, in which a fast machine would be done
     wait_for(lambda: run.status.epoch >= 2 or not life.alive)
     how(life)
     return life.end()

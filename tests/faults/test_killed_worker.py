@@ -275,7 +275,7 @@ def test_killed_while_training_longer(lab: Lab, reference: Reference, tmp_path: 
 def test_torn_last_lines(lab: Lab, store: RunStore, reference: Reference) -> None:
     """A line cut in the middle hides no other line, and stays no gap."""
     (run,) = lab.queue(store)
-    life = lab.start(run)
+    life = lab.start(run, slow_steps=0.1)
     wait_for(lambda: len(run.epochs()) >= 2 or not life.alive)
     life.kill()
     recorded = run.epochs()
@@ -295,7 +295,7 @@ def test_torn_last_lines(lab: Lab, store: RunStore, reference: Reference) -> Non
 def test_a_record_torn_after_its_checkpoint(lab: Lab, store: RunStore, reference: Reference) -> None:
     """Power fails: the checkpoint reached the disk, the last line before it only in part."""
     (run,) = lab.queue(store)
-    life = lab.start(run)
+    life = lab.start(run, slow_steps=0.1)
     wait_for(lambda: run.status.epoch >= 2 or not life.alive)
     life.kill()
     done = lab.saved_state(run)["epoch"]
@@ -321,7 +321,7 @@ def test_two_workers_at_one_run(lab: Lab, store: RunStore, reference: Reference)
 def test_a_pid_used_again(lab: Lab, store: RunStore, reference: Reference) -> None:
     """Another program has the dead worker's number: the run is not taken for alive, nor the program for its worker."""
     (run,) = lab.queue(store)
-    life = lab.start(run)
+    life = lab.start(run, slow_steps=0.1)
     wait_for(lambda: run.status.epoch >= 1 or not life.alive)
     life.kill()
     file = run.path / "status.json"
