@@ -111,6 +111,9 @@ def _keep_previous(path: Path) -> None:
         path.replace(previous)
         return
     linked.replace(previous)
+    # Where a kill came between this and the rename of the new checkpoint, both are one file already, and renaming one
+    # name of a file onto another does nothing (POSIX).
+    linked.unlink(missing_ok=True)
 
 
 def load_state(run: Run, *, mend: bool = False) -> tuple[dict[str, Any] | None, str]:

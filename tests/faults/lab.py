@@ -314,7 +314,8 @@ def leftovers(root: Path) -> list[str]:
 def check_tidy(store: RunStore) -> None:
     """All studies can be read, and nothing half-written is left."""
     assert store.unreadable_studies() == []
-    assert leftovers(store.workspace.root) == []
+    left = leftovers(store.workspace.root)
+    assert not left, f"half-written files are left: {left}"
 
 
 def resume(store: RunStore, run: Run) -> None:

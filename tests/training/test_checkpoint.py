@@ -74,6 +74,14 @@ def test_a_truncated_state_is_noticed(run: Run, length: int) -> None:
     assert "is damaged" in complaint
 
 
+def test_a_kill_between_the_two_renames_leaves_nothing_behind(run: Run) -> None:
+    save_state(run, state(1.0))
+    folder = run.last_directory
+    (folder / "previous.pt").hardlink_to(folder / "checkpoint.pt")  # as far as it came
+    save_state(run, state(2.0))
+    assert sorted(file.name for file in folder.iterdir()) == ["checkpoint.pt", "previous.pt"]
+
+
 def test_nothing_whole_left_is_an_error(run: Run) -> None:
     save_state(run, state(1.0))
     last(run).write_bytes(b"PK nonsense")
