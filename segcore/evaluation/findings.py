@@ -17,6 +17,7 @@ from segcore.evaluation.cells import Score
 from segcore.evaluation.comparison import ResultRow, contenders, result_table
 from segcore.evaluation.confounds import Confound
 from segcore.evaluation.racing import RacedOut
+from segcore.evaluation.standings import effective
 from segcore.evaluation.statistics import Estimate, crossed
 from segcore.evaluation.studies import test_share
 from segcore.evaluation.verdicts import MARGIN, Comparison, Standing, compare
@@ -102,8 +103,7 @@ def gather(
             score=score_of(score, study),
             margin=margin,
             part=part,
-            # Over folds, test images are the same for all: they are no resampling, and no correction is due.
-            test_share=test_share(study) if part == "val" else None,
+            test_share=test_share(study),
         )
         for study, group in zip(studies, groups, strict=False)
     ]
@@ -153,15 +153,17 @@ def score_title(name: str) -> str:
 
 
 def class_estimates(standing: Standing, classes: int) -> list[Estimate | None]:
-    """Return the mean IoU of each class over seeds and images; None for a class that no seed's counts have.
+    """Return the mean IoU of each class over seeds and images, as a verdict on that class has it.
 
-    A seed for which the class has no IoU is left out of that class's mean.
+    None for a class that no mask shows, though a network may answer it, and throughout where the seeds were judged on
+    different images.
     """
     return [_class_estimate(standing, index) for index in range(classes)]
 
 
 def _class_estimate(standing: Standing, index: int) -> Estimate | None:
-    tables = [cells.table(index) for cells in standing.by_seed.values()]
-    known = [table for table in tables if not np.isnan(table).any()]  # NaN throughout where there is nothing
-    same_images = len({table.shape for table in known}) == 1
-    return crossed(np.stack(known)) if same_images else None
+    networks = [cells for cells in standing.by_seed.values() if cells.shown[:, index].any()]
+    if len({cells.groups for cells in networks}) != 1:
+        return None
+    tables = np.stack([cells.table(index) for cells in networks])
+    return crossed(tables, effective=effective(networks, index))

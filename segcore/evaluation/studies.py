@@ -21,9 +21,7 @@ def compare_study(study: Study, *, score: Score = "miou", margin: float = MARGIN
         ValueError: a margin that is not above 0.
         WorkspaceError: the study, its split or counts of its runs are damaged.
     """
-    # Over folds, test images are the same for all: then they are no resampling, and no correction is due.
-    share = test_share(study) if part == "val" else None
-    return compare(contenders(study.runs()), score=score, margin=margin, part=part, test_share=share)
+    return compare(contenders(study.runs()), score=score, margin=margin, part=part, test_share=test_share(study))
 
 
 def test_share(study: Study) -> float | None:

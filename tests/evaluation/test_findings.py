@@ -174,6 +174,17 @@ def test_class_estimates_leave_out_seeds_without_the_class(store: RunStore) -> N
     assert first.mean == pytest.approx((90 / 110 + 1) / 2)
 
 
+def test_a_class_that_no_mask_shows_has_no_estimate_though_it_is_answered(store: RunStore) -> None:
+    (run, *_) = factories.make_study(store, "a", encoders=(factories.RESNET18,), seeds=(0,))
+    counts = np.zeros((2, 3, 3), dtype=np.int64)
+    counts[:, 0, 0], counts[:, 0, 1] = 90, 10  # class 1 is answered where class 0 is
+    run.write_evaluation(Evaluation(["image0", "image1"], ["image0", "image1"], counts, 5))
+    (standing,) = gather([store.study("a")]).standings
+    first, second, third = class_estimates(standing, 3)
+    assert first is not None and first.mean == pytest.approx(0.9)
+    assert second is None and third is None
+
+
 def test_what_a_race_stopped_is_known_by_its_label(store: RunStore) -> None:
     for name in ("a", "b"):
         factories.make_study(store, name, encoders=(factories.RESNET18,))
