@@ -12,7 +12,7 @@ from statistics import fmean
 
 from segcore.errors import WorkspaceError
 from segcore.evaluation.cells import Cells, of_run
-from segcore.evaluation.standings import effective, table
+from segcore.evaluation.standings import effective, gathered, table
 from segcore.evaluation.statistics import CONFIDENCE, Estimate, average_spread, holm, paired
 from segcore.runs import Run
 
@@ -53,8 +53,8 @@ def judge(
         slack: a contender stops only where it is behind by surely more than this.
         keep: so many contenders go on at least, the leader among them, whatever the intervals say.
     """
-    known = {name: scored for name, by_seed in cells.items() if (scored := _scored(by_seed))}
-    means = {name: fmean(one.score() for one in by_seed.values()) for name, by_seed in known.items()}
+    known = {name: scored for name, seeds in cells.items() if (scored := _scored(seeds))}
+    means = {name: fmean(one.score() for one in seeds.values()) for name, seeds in known.items()}
     order = sorted(means, key=lambda name: -means[name])
     if not order:
         return None, []
@@ -96,21 +96,12 @@ def gather(runs: Sequence[Run]) -> dict[str, dict[int, Cells]]:
 
     A run without counts, or with damaged ones, is left out.
     """
-    found: dict[str, dict[int, dict[int, Cells]]] = {}
-    folds: dict[str, int] = {}
+    found: dict[str, dict[Run, Cells]] = {}
     for run in runs:
         try:
-            config, cells = run.config, of_run(run)
+            contender, cells = run.config.contender, of_run(run)
         except WorkspaceError:
             continue
         if cells is not None:
-            found.setdefault(config.contender, {}).setdefault(config.seed, {})[config.fold or 0] = cells
-            folds[config.contender] = max(1, config.folds)
-    return {
-        contender: {
-            seed: Cells.joined([parts[fold] for fold in sorted(parts)])
-            for seed, parts in by_seed.items()
-            if len(parts) == folds[contender]
-        }
-        for contender, by_seed in found.items()
-    }
+            found.setdefault(contender, {})[run] = cells
+    return {contender: gathered(cells)[0] for contender, cells in found.items()}

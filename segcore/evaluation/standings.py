@@ -68,7 +68,7 @@ def standing(contender: Contender, score: Score, part: Part) -> Standing:
     # Test scores of weights that a run has trained on from are not those of the network it is now.
     current = [run for run in finished if part == "val" or run.evaluation_epoch(part) == run.evaluation_epoch()]
     cells = {run: found for run in current if (found := of_run(run, part)) is not None}
-    by_seed, by_fold, folds = _by_seed(cells)
+    by_seed, by_fold, folds = gathered(cells)
     by_seed = {seed: found for seed, found in by_seed.items() if _has(found, score)}
     estimate = None
     if alike({seed: _images(found) for seed, found in by_seed.items()}):
@@ -112,7 +112,7 @@ def _has(cells: Cells, score: Score) -> bool:
     return not math.isnan(cells.score(score))
 
 
-def _by_seed(cells: Mapping[Run, Cells]) -> tuple[dict[int, Cells], dict[tuple[int, int], Cells], int]:
+def gathered(cells: Mapping[Run, Cells]) -> tuple[dict[int, Cells], dict[tuple[int, int], Cells], int]:
     """Gather the runs' cells by seed, of folds only seeds that have all of them; by seed and fold; and count folds."""
     whole: dict[int, Cells] = {}
     by_fold: dict[tuple[int, int], Cells] = {}
