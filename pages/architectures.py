@@ -1,4 +1,4 @@
-"""Architectures: what one or two backbones are made of and what they cost."""
+"""Architectures: what one or two networks are made of, what they cost, what they see, and all there are."""
 
 import streamlit as st
 
@@ -52,13 +52,5 @@ for name, place in ((first, first_place), (second, second_place)):
         with place:
             found = view.try_describe(name, decoder or "unet", size)
         if found is not None:
-            networks.append((name, view.title_of(found), found))
-if not networks:
-    st.info("Choose a backbone above to see what it is made of.")
-    st.stop()
-
-view.draw_costs([(title, found) for _, title, found in networks])
-for place, (column, (name, title, found)) in enumerate(zip(st.columns(len(networks)), networks, strict=True)):
-    with column:
-        view.draw_network(name, title, found, place)
-view.draw_decoder(decoder or "unet")
+            networks.append(found)
+view.draw_tabs(view.Chosen(tuple(networks), decoder or "unet", size))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from segcore.errors import IncompatibleError
-from segcore.models.build import BUILD_ERRORS, blueprint, why_not
+from segcore.models.build import BUILD_ERRORS, Segmenter, blueprint, why_not
 from segcore.models.footprint import Footprint
 
 BATCH = 2
@@ -31,24 +31,49 @@ def footprint(encoder: str, decoder: str, classes: int, image_size: int) -> Foot
         IncompatibleError: they do not go together at this image size.
     """
     model = blueprint(encoder, decoder, classes, image_size).train()
-    # What stays between steps is no activation. The storages are kept, as their addresses may be used again.
-    lasting = [tensor.untyped_storage() for tensor in (*model.parameters(), *model.buffers())]
-    known = {storage._cdata for storage in lasting}
-    saved: dict[int, torch.UntypedStorage] = {}
-
-    def look(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in known:
-            saved[storage._cdata] = storage
-        return tensor
-
-    images = torch.empty(BATCH, 3, image_size, image_size, dtype=torch.uint8, device="meta")
     try:
-        with torch.autograd.graph.saved_tensors_hooks(look, lambda tensor: tensor):
-            model(images)
+        saved = saved_bytes(model, image_size)
     except BUILD_ERRORS as error:
         raise IncompatibleError(why_not(encoder, decoder, image_size, error), field="decoder") from error
     return Footprint(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        activations=sum(storage.nbytes() for storage in saved.values()) / BATCH,
+        activations=sum(count for _, count in saved),
     )
+
+
+def saved_bytes(model: Segmenter, image_size: int) -> list[tuple[str, int]]:
+    """Return what the modules of a network on the meta device keep for the backward pass, for each image.
+
+    Args:
+        model: in training mode.
+        image_size: side of the images in pixels.
+
+    Returns:
+        (module, bytes) in the order of saving; what several modules keep counts with the first.
+    """
+    # What stays between steps is no activation. The storages are kept, as their addresses may be used again.
+    lasting = [tensor.untyped_storage() for tensor in (*model.parameters(), *model.buffers())]
+    known = {storage._cdata for storage in lasting}
+    saved: list[tuple[str, int]] = []
+    running = [""]
+
+    def look(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in known:
+            known.add(storage._cdata)
+            lasting.append(storage)
+            saved.append((running[-1], storage.nbytes() // BATCH))
+        return tensor
+
+    hooks = []
+    for name, module in model.named_modules():
+        hooks.append(module.register_forward_pre_hook(lambda *_, name=name: running.append(name)))
+        hooks.append(module.register_forward_hook(lambda *_: running.pop() and None))
+    images = torch.empty(BATCH, 3, image_size, image_size, dtype=torch.uint8, device="meta")
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(look, lambda tensor: tensor):
+            model(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return saved

@@ -1,26 +1,28 @@
-"""What a network is made of: parts, stages and layers with sizes, parameters and multiply-adds.
+"""Taking a network apart: parts, stages, blocks and layers with sizes, parameters, multiply-adds and memory.
 
-Everything is read off the real modules during one pass on the meta device, which computes shapes and no
-values. Multiply-adds (MACs) are half the operations that torch's FlopCounterMode counts: convolutions,
-linear layers and the products inside attention; normalisation and activations are not counted, as is usual.
+Everything is read off the real modules during two passes on the meta device, which compute shapes and no values.
+Multiply-adds (MACs) are half the operations that torch's FlopCounterMode counts: convolutions, linear layers and the
+products inside attention; normalisation and activations are not counted, as is usual.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from segcore.errors import IncompatibleError
-from segcore.models import catalog
-from segcore.models.build import BUILD_ERRORS, blueprint, why_not
-from segcore.models.passes import Pass
+from segcore.models.blocks import Piece, block_names, built_of, cut
+from segcore.models.build import BUILD_ERRORS, Segmenter, blueprint, why_not
+from segcore.models.description import IMAGE, Edge, Layer, NetworkDescription, Part, PartName, Stage
+from segcore.models.flow import ReceptiveFields, Tracker
+from segcore.models.memory import saved_bytes
+from segcore.models.passes import Operator, Pass, storage_of
 
-PartName = Literal["encoder", "decoder", "head"]
 PREFIXES: dict[PartName, str] = {
     "encoder": "network.encoder",
     "decoder": "network.decoder",
@@ -28,98 +30,27 @@ PREFIXES: dict[PartName, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Part:
-    """Encoder, decoder or head as a whole."""
-
-    parameters: int
-    macs: int
-    """Multiply-adds for one image."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A run of layers up to a feature map that is handed on."""
-
-    name: str
-    kind: PartName
-    reduction: int
-    """Side of the image divided by side of the feature map."""
-    channels: int
-    height: int
-    width: int
-    parameters: int
-    macs: int
-    blocks: str
-    """What it is built of: "2 × BasicBlock"."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One module that computes something itself."""
-
-    name: str
-    type: str
-    output_shape: tuple[int, ...]
-    """Without the batch: usually channels, height, width."""
-    parameters: int
-    """Its own, without those of modules inside it."""
-    macs: int
-    part: PartName
-
-
-@dataclass(frozen=True)
-class NetworkDescription:
-    """A backbone inside a decoder, taken apart."""
-
-    encoder_name: str
-    decoder_name: str
-    image_size: int
-    classes: int
-    encoder: Part
-    decoder: Part
-    head: Part
-    stages: tuple[Stage, ...]
-    """In the order an image passes through them."""
-    layers: tuple[Layer, ...]
-
-    @property
-    def parameters(self) -> int:
-        """Parameters of the whole network; all of them are trained."""
-        return self.encoder.parameters + self.decoder.parameters + self.head.parameters
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds of the whole network for one image."""
-        return self.encoder.macs + self.decoder.macs + self.head.macs
-
-    @property
-    def decoder_share(self) -> float:
-        """Share of the multiply-adds that decoder and head take, 0-1."""
-        return (self.decoder.macs + self.head.macs) / self.macs if self.macs else 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        totals = {"parameters": self.parameters, "macs": self.macs, "decoder_share": self.decoder_share}
-        return {**asdict(self), "title": catalog.title(self.encoder_name), **totals}
-
-
 def describe(encoder: str, *, decoder: str = "unet", image_size: int = 256, classes: int = 12) -> NetworkDescription:
     """Take a network apart, without weights and without computing anything.
+
+    Args:
+        encoder: a timm name, with a weights tag or without.
+        decoder: a key of `catalog.DECODERS`.
+        image_size: side of the square image in pixels.
+        classes: channels of the logits.
 
     Raises:
         UnknownBackboneError: no such encoder or decoder.
         IncompatibleError: they do not go together at this image size.
     """
-    model = blueprint(encoder, decoder, classes, image_size).eval()
+    model = blueprint(encoder, decoder, classes, image_size)
     try:
-        pass_ = Pass(model, torch.empty(1, 3, image_size, image_size, device="meta"))
+        saved = saved_bytes(model.train(), image_size)
+        pass_ = Pass(model.eval(), torch.empty(1, 3, image_size, image_size, device="meta"))
     except BUILD_ERRORS as error:
         raise IncompatibleError(why_not(encoder, decoder, image_size, error), field="decoder") from error
-    parts = {
-        part: Part(sum(p.numel() for p in model.get_submodule(prefix).parameters()), pass_.total(prefix))
-        for part, prefix in PREFIXES.items()
-    }
+    found = _Found(pass_, saved, image_size)
+    parts = {part: found.part(model, part) for part in PREFIXES}
     return NetworkDescription(
         encoder_name=encoder,
         decoder_name=decoder,
@@ -128,44 +59,163 @@ def describe(encoder: str, *, decoder: str = "unet", image_size: int = 256, clas
         encoder=parts["encoder"],
         decoder=parts["decoder"],
         head=parts["head"],
-        stages=(*_encoder_stages(pass_, image_size), *_later_stages(pass_, image_size)),
-        layers=_layers(pass_),
+        stages=tuple(found.stage(index) for index in range(len(found.drafts))),
+        edges=found.edges,
+        layers=found.layers(),
     )
 
 
-def _layers(pass_: Pass) -> tuple[Layer, ...]:
-    layers = []
-    for name, output in pass_.outputs.items():
-        part = next((part for part, prefix in PREFIXES.items() if name.startswith(f"{prefix}.")), None)
-        module = pass_.modules[name]
-        parameters, macs = pass_.own_parameters(name), pass_.own_macs(name)
-        leaf = not any(True for _ in module.children())
-        if part is None or isinstance(module, nn.Identity) or not (leaf or parameters or macs):
-            continue
-        short = name.removeprefix(f"{PREFIXES[part]}.").removeprefix("model.")
-        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
-        layers.append(Layer(short, type(module).__name__, shape, parameters, macs, part))
-    return tuple(layers)
+@dataclass
+class _Draft:
+    """A stage as far as it is known."""
+
+    name: str
+    kind: PartName
+    output: Tensor
+    modules: list[str]
+    """Those that belong to it, in order of execution."""
+    end: int
+    """How many operators had run when its output was there."""
+    passing: list[str] = field(default_factory=list)
+    """Those among its modules that work on what others hand to others: norms and resizings between stages."""
+    operators: list[Operator] = field(default_factory=list)
 
 
-def _encoder_stages(pass_: Pass, image_size: int) -> list[Stage]:
+class _Found:
+    """What two passes tell of a network."""
+
+    def __init__(self, pass_: Pass, saved: Sequence[tuple[str, int]], image_size: int) -> None:
+        self.pass_ = pass_
+        self.image_size = image_size
+        self.drafts = [*_encoder_drafts(pass_), *_later_drafts(pass_)]
+        self._stage_of = {name: index for index, draft in enumerate(self.drafts) for name in draft.modules}
+        self._passing = {name for draft in self.drafts for name in draft.passing}
+        self._saved = self._by_module(saved)
+        self.edges, self._fields = self._flow()
+
+    def _by_module(self, saved: Sequence[tuple[str, int]]) -> dict[str, int]:
+        """Bytes kept by each module of a stage; what is kept between stages counts with the one that follows."""
+        kept: dict[str, int] = defaultdict(int)
+        waiting, last = 0, ""
+        for name, count in saved:
+            waiting += count
+            if name in self._stage_of:
+                kept[name] += waiting
+                waiting, last = 0, name
+        kept[last] += waiting
+        return kept
+
+    def _place(self, index: int, module: str) -> int | None:
+        """The stage in which an operator ran, if any: the encoder's by time, the others by their modules."""
+        if f"{module}.".startswith(f"{PREFIXES['encoder']}."):
+            ends = [draft.end for draft in self.drafts if draft.kind == "encoder"]
+            return next((stage for stage, end in enumerate(ends) if index < end), None)
+        return None if module in self._passing else self._stage_of.get(module)
+
+    def _flow(self) -> tuple[tuple[Edge, ...], list[int | None]]:
+        """Follow the data through all operators: which stage reads which, and how far each sees."""
+        image = self.pass_.entered["network"]
+        tracker, fields = Tracker(image), ReceptiveFields(self.image_size, image)
+        encoder = [index for index, draft in enumerate(self.drafts) if draft.kind == "encoder"]
+        returned = self.pass_.finished[PREFIXES["encoder"]]
+        for index, operator in enumerate(self.pass_.operators):
+            if index == returned:
+                for one in encoder:
+                    tracker.mark(storage_of(self.drafts[one].output), one)
+            stage = self._place(index, operator.module)
+            tracker.follow(operator, stage)
+            fields.follow(operator)
+            if stage is not None:
+                self.drafts[stage].operators.append(operator)
+        edges = []
+        for arrival in tracker.arrivals():
+            source, target = arrival.source, self.drafts[arrival.target]
+            if source == IMAGE and target.kind != "encoder":
+                continue
+            skip = target.kind == "decoder" and source in encoder and source != encoder[-1]
+            shape = (3, self.image_size, self.image_size) if source == IMAGE else self.drafts[source].output.shape[1:]
+            edges.append(Edge(source, arrival.target, arrival.join, skip, *shape))
+        return tuple(edges), [fields.of(storage_of(draft.output)) for draft in self.drafts]
+
+    def part(self, model: Segmenter, part: PartName) -> Part:
+        """Encoder, decoder or head as a whole."""
+        prefix = PREFIXES[part]
+        parameters = sum(p.numel() for p in model.get_submodule(prefix).parameters())
+        kept = sum(self._kept(draft) for draft in self.drafts if draft.kind == part)
+        return Part(parameters, self.pass_.total(prefix), kept)
+
+    def _kept(self, draft: _Draft) -> int:
+        return sum(self._saved.get(name, 0) for name in draft.modules)
+
+    def stage(self, index: int) -> Stage:
+        """One stage with its blocks."""
+        draft, pass_ = self.drafts[index], self.pass_
+        channels, height, width = draft.output.shape[1:]
+        piece = Piece(draft.operators, draft.modules)
+        return Stage(
+            name=draft.name,
+            kind=draft.kind,
+            reduction=max(1, round(self.image_size / height)),
+            channels=channels,
+            height=height,
+            width=width,
+            parameters=sum(map(pass_.own_parameters, draft.modules)),
+            macs=sum(map(pass_.own_macs, draft.modules)),
+            activations=self._kept(draft),
+            receptive_field=self._fields[index],
+            built_of=built_of(pass_, block_names(pass_, draft.modules)),
+            blocks=cut(pass_, piece, PREFIXES[draft.kind], lambda name: self._saved.get(name, 0)),
+        )
+
+    def layers(self) -> tuple[Layer, ...]:
+        """All modules that compute something themselves."""
+        layers = []
+        for name, output in self.pass_.outputs.items():
+            part = next((part for part, prefix in PREFIXES.items() if name.startswith(f"{prefix}.")), None)
+            module = self.pass_.modules[name]
+            parameters, macs = self.pass_.own_parameters(name), self.pass_.own_macs(name)
+            leaf = not any(True for _ in module.children())
+            if part is None or isinstance(module, nn.Identity) or not (leaf or parameters or macs):
+                continue
+            short = name.removeprefix(f"{PREFIXES[part]}.").removeprefix("model.")
+            shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
+            stage = self._stage_of.get(name)
+            layers.append(Layer(short, type(module).__name__, shape, parameters, macs, part, stage))
+        return tuple(layers)
+
+
+def _encoder_drafts(pass_: Pass) -> list[_Draft]:
     """Cut the encoder after every module whose output is a feature map for the decoder."""
     prefix = PREFIXES["encoder"]
-    names, ends = _feature_modules(pass_, f"{prefix}.model")
+    names, modules = _feature_modules(pass_, f"{prefix}.model")
     returned = pass_.outputs[prefix]
     features = list(returned[0] if isinstance(returned, tuple) else returned)[-len(names) :]
+    ends = [
+        pass_.finished[module] if isinstance(pass_.outputs.get(module), Tensor) else _written(pass_, feature)
+        for module, feature in zip(modules, features, strict=True)
+    ]
     members: list[list[str]] = [[] for _ in names]
-    index = 0
+    stage = 0
     for name in (name for name in pass_.outputs if f"{name}.".startswith(f"{prefix}.model.")):
-        members[min(index, len(names) - 1)].append(name)
-        if index < len(ends) and name == ends[index]:
-            index += 1
-    stages = []
-    for name, feature, inside in zip(names, features, members, strict=True):
-        parameters = sum(map(pass_.own_parameters, inside))
-        macs = sum(map(pass_.own_macs, inside))
-        stages.append(_stage(pass_, name, "encoder", feature, inside, parameters, macs, image_size))
-    return stages
+        # What is never called stays with what stands before it.
+        done = pass_.finished.get(name)
+        stage = stage if done is None else next((k for k, end in enumerate(ends) if done <= end), len(ends) - 1)
+        members[stage].append(name)
+    return [
+        _Draft(name, "encoder", feature, inside, end)
+        for name, end, feature, inside in zip(names, ends, features, members, strict=True)
+    ]
+
+
+def _written(pass_: Pass, feature: Tensor) -> int:
+    """How many operators had run when the data of `feature` was complete."""
+    wanted = storage_of(feature)
+    writing = [
+        index + 1
+        for index, operator in enumerate(pass_.operators[: pass_.finished[PREFIXES["encoder"]]])
+        if any(value.storage == wanted for value in operator.outputs)
+    ]
+    return writing[-1] if writing else len(pass_.operators)
 
 
 def _feature_modules(pass_: Pass, prefix: str) -> tuple[list[str], list[str]]:
@@ -180,28 +230,24 @@ def _feature_modules(pass_: Pass, prefix: str) -> tuple[list[str], list[str]]:
     return names, [flat.get(name.replace(".", "_"), "") for name in names]
 
 
-def _later_stages(pass_: Pass, image_size: int) -> list[Stage]:
+def _later_drafts(pass_: Pass) -> list[_Draft]:
     """The pieces of the decoder that compute a feature map, then the head."""
     prefix, head = PREFIXES["decoder"], PREFIXES["head"]
-    stages: list[Stage] = []
-    small = 0  # parameters of pieces that only normalise; they count with what follows
+    drafts: list[_Draft] = []
+    small: list[str] = []  # modules of pieces that only normalise; they count with what follows
     for name in sorted(_pieces(pass_, prefix) or [prefix], key=list(pass_.outputs).index):
-        parameters = sum(p.numel() for p in pass_.modules[name].parameters())
+        inside = small + [other for other in pass_.outputs if other == name or other.startswith(f"{name}.")]
         if not pass_.total(name):
-            small += parameters
+            small = inside
             continue
         short = name.removeprefix(f"{prefix}.") if name != prefix else "decoder"
-        stages.append(_later_stage(pass_, name, short, "decoder", parameters + small, image_size))
-        small = 0
-    if small and stages:
-        stages[-1] = replace(stages[-1], parameters=stages[-1].parameters + small)
-    parameters = sum(p.numel() for p in pass_.modules[head].parameters())
-    return [*stages, _later_stage(pass_, head, "head", "head", parameters, image_size)]
-
-
-def _later_stage(pass_: Pass, name: str, short: str, kind: PartName, parameters: int, image_size: int) -> Stage:
-    inside = [other for other in pass_.outputs if other == name or other.startswith(f"{name}.")]
-    return _stage(pass_, short, kind, pass_.outputs[name], inside, parameters, pass_.total(name), image_size)
+        drafts.append(_Draft(short, "decoder", pass_.outputs[name], inside, pass_.finished[name], small))
+        small = []
+    if small and drafts:
+        drafts[-1].modules.extend(small)
+        drafts[-1].passing.extend(small)
+    inside = [name for name in pass_.outputs if name == head or name.startswith(f"{head}.")]
+    return [*drafts, _Draft("head", "head", pass_.outputs[head], inside, pass_.finished[head])]
 
 
 def _pieces(pass_: Pass, prefix: str) -> list[str]:
@@ -214,35 +260,3 @@ def _pieces(pass_: Pass, prefix: str) -> list[str]:
         elif isinstance(pass_.outputs.get(name), Tensor) and pass_.outputs[name].ndim == 4:
             found.append(name)
     return found
-
-
-def _stage(
-    pass_: Pass,
-    name: str,
-    kind: PartName,
-    output: Tensor,
-    inside: list[str],
-    parameters: int,
-    macs: int,
-    image_size: int,
-) -> Stage:
-    channels, height, width = output.shape[1:]
-    reduction = max(1, round(image_size / height))
-    return Stage(name, kind, reduction, channels, height, width, parameters, macs, _blocks(pass_, inside))
-
-
-def _blocks(pass_: Pass, inside: list[str]) -> str:
-    """Say of what a stage is built: its outermost modules that are numbered, neither containers nor stages."""
-    chosen: list[str] = []
-    for name in sorted(inside, key=lambda name: name.count(".")):
-        module = pass_.modules[name]
-        kind = type(module).__name__
-        container = isinstance(module, nn.Sequential) or kind.endswith(("Stage", "DenseBlock"))
-        leaf = not any(True for _ in module.children())
-        weighs = any(parameter.ndim > 1 for parameter in module.parameters())
-        nested = any(name.startswith(f"{outer}.") for outer in chosen)
-        if weighs and not nested and not container and (leaf or re.search(r"\d$", name)):
-            chosen.append(name)
-    chosen.sort(key=list(pass_.modules).index)
-    counts = Counter(type(pass_.modules[name]).__name__ for name in chosen)
-    return ", ".join(f"{count} × {kind}" for kind, count in counts.items())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
@@ -12,12 +13,12 @@ from segcore.errors import ModelError
 from segcore.figures.network import network_figure
 from segcore.models import catalog
 from segcore.text import percent
-from segcore.ui.components import escape, show_error
+from segcore.ui.components import errors_shown, escape, show_error
 from segcore.ui.state import Key, Param, remember, remembered
 from segcore.ui.tables import csv_text
 
 if TYPE_CHECKING:
-    from segcore.models.summary import NetworkDescription
+    from segcore.models.description import NetworkDescription
 
 SIZES = (64, 128, 224, 256, 384, 512, 768, 1024)
 CLASSES = 12
@@ -73,9 +74,35 @@ def _describe(name: str, decoder: str, image_size: int) -> NetworkDescription:
     return summary.describe(catalog.resolve(name, "none"), decoder=decoder, image_size=image_size, classes=CLASSES)
 
 
-def title_of(found: NetworkDescription) -> str:
-    """Return "ResNet-18 in U-Net"."""
-    return f"{catalog.title(found.encoder_name)} in {catalog.DECODERS[found.decoder_name].title}"
+@dataclass(frozen=True)
+class Chosen:
+    """What the page is about: one network or two side by side; none where the choice cannot be built."""
+
+    networks: tuple[NetworkDescription, ...]
+    decoder: str
+    image_size: int
+
+
+def draw_tabs(chosen: Chosen) -> None:
+    """Draw the open tab alone: what is not looked at costs nothing."""
+    tabs = st.tabs(list(TABS), key=Key.NETWORK_TAB, on_change="rerun")
+    for tab, body in zip(tabs, TABS.values(), strict=True):
+        if tab.open:
+            with tab, errors_shown():
+                body(chosen)
+
+
+def draw_drawing(chosen: Chosen) -> None:
+    """Draw costs and pictures of the chosen networks."""
+    if not chosen.networks:
+        st.info("Choose a backbone above to see what it is made of.")
+        return
+    draw_costs([(found.title, found) for found in chosen.networks])
+    columns = st.columns(len(chosen.networks))
+    for place, (column, found) in enumerate(zip(columns, chosen.networks, strict=True)):
+        with column:
+            draw_network(found.encoder_name, found.title, found, place)
+    draw_decoder(chosen.decoder)
 
 
 QUANTITIES: tuple[Literal["parameters", "macs"], ...] = ("parameters", "macs")
@@ -114,12 +141,12 @@ def draw_network(name: str, title: str, found: NetworkDescription, place: int) -
     st.dataframe(
         [
             {
-                "Stage": stage_title(found, place_in_order),
+                "Stage": found.stage_title(place_in_order),
                 "Size": f"{stage.height} × {stage.width}",
                 "Channels": stage.channels,
                 "Parameters": stage.parameters,
                 "Multiply-adds": stage.macs / 1e6,
-                "Built of": stage.blocks,
+                "Built of": stage.built_of,
                 "Module": stage.name,
             }
             for place_in_order, stage in enumerate(found.stages)
@@ -139,14 +166,6 @@ def draw_network(name: str, title: str, found: NetworkDescription, place: int) -
     )
     draw_layers(found, place)
     draw_family(name)
-
-
-def stage_title(found: NetworkDescription, index: int) -> str:
-    """Return "Encoder 2", "Decoder 1" or "Head" for the stage at `index`, counted within its part."""
-    kind = found.stages[index].kind
-    if kind == "head":
-        return "Head"
-    return f"{kind.capitalize()} {sum(stage.kind == kind for stage in found.stages[: index + 1])}"
 
 
 def draw_layers(found: NetworkDescription, place: int) -> None:
@@ -205,3 +224,9 @@ def draw_decoder(name: str) -> None:
     decoder = catalog.DECODERS[name]
     st.markdown(f"**What {escape(decoder.title)} is.** {escape(decoder.text)}")
     st.markdown(f"Paper: [{escape(decoder.paper)}]({decoder.url}).")
+
+
+TABS: dict[str, Callable[[Chosen], None]] = {
+    "Drawing": draw_drawing,
+}
+"""What each tab of the page draws."""

@@ -137,6 +137,7 @@ class Key(StrEnum):
     NETWORK_BACKBONE = "architectures.backbone"
     NETWORK_AGAINST = "architectures.against"
     NETWORK_SIZE = "architectures.image_size"
+    NETWORK_TAB = "architectures.tab"
     NETWORK_SEARCH = "architectures.search"
     NETWORK_CSV = "architectures.csv"
 

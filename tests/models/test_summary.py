@@ -27,7 +27,7 @@ def test_vgg16_by_hand() -> None:
     found = describe("vgg16", image_size=64, classes=5)
     assert (found.encoder.macs, found.encoder.parameters) == (macs, parameters)
     assert found.head.parameters == 16 * 5 * 9 + 5 and found.head.macs == 64 * 64 * 16 * 5 * 9
-    assert [stage.blocks for stage in found.stages[:5]] == [f"{len(row) - 1} × Conv2d" for row in widths]
+    assert [stage.built_of for stage in found.stages[:5]] == [f"{len(row) - 1} × Conv2d" for row in widths]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_stages_are_what_the_encoder_really_returns() -> None:
     stages = [stage for stage in found.stages if stage.kind == "encoder"]
     assert [(s.channels, s.height, s.width) for s in stages] == [tuple(f.shape[1:]) for f in features[1:]]
     assert [stage.reduction for stage in stages] == [2, 4, 8, 16, 32]
-    assert [stage.blocks for stage in stages] == ["1 × Conv2d", *["2 × BasicBlock"] * 4]
+    assert [stage.built_of for stage in stages] == ["1 × Conv2d", *["2 × BasicBlock"] * 4]
     assert [(s.reduction, s.channels) for s in found.stages if s.kind != "encoder"] == [
         (16, 256),
         (8, 128),
@@ -89,10 +89,10 @@ def test_stages_are_what_the_encoder_really_returns() -> None:
 
 
 def test_the_notebooks_networks_are_told_apart() -> None:
-    blocks = [stage.blocks for stage in describe("resnet34", image_size=64).stages[1:5]]
+    blocks = [stage.built_of for stage in describe("resnet34", image_size=64).stages[1:5]]
     assert blocks == ["3 × BasicBlock", "4 × BasicBlock", "6 × BasicBlock", "3 × BasicBlock"]
     small, large = (describe(f"efficientnet_{name}", image_size=64) for name in ("b0", "b7"))
-    assert "16" not in small.stages[0].name and small.stages[1].blocks == "2 × InvertedResidual"
+    assert "16" not in small.stages[0].name and small.stages[1].built_of == "2 × InvertedResidual"
     assert large.parameters > 10 * small.parameters and large.macs > small.macs
 
 
