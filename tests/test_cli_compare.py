@@ -56,6 +56,19 @@ def test_compare_says_what_is_left_out_and_what_differs(store: RunStore, call: C
     assert "seed 1 of EfficientNet-Lite0 left out" in out or "common seeds" in out
 
 
+def test_damaged_counts_of_one_run_stop_neither_compare_nor_report(store: RunStore, call: Call, tmp_path: Path) -> None:
+    *_, broken = factories.make_study(store, "s", seeds=(0, 1, 2))
+    broken.evaluation_path().write_bytes(b"damaged")
+    said = f"Left out, as it cannot be read: {broken.evaluation_path()} is damaged"
+    out, err = call("compare", "s")
+    assert said in err and "2 seeds, 2 images" in out
+    found = json.loads(call("compare", "s", "--json")[0])
+    assert [text for text in found["damaged"] if str(broken.evaluation_path()) in text] == found["damaged"] != []
+    call("report", "s", "--out", tmp_path / "r.html", "--csv", tmp_path)
+    assert f"Cannot be read: {broken.evaluation_path()} is damaged" in (tmp_path / "r.html").read_text()
+    assert broken.name not in (tmp_path / "epochs.csv").read_text()
+
+
 def test_compare_of_a_collapsed_contender_says_so(store: RunStore, call: Call) -> None:
     factories.make_study(store, "s")
     run = store.run("s", f"{factories.LITE0}-seed0")

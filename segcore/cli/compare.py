@@ -185,6 +185,8 @@ def _alone(comparison: Comparison) -> str:
 
 def _say_left_out(findings: Findings) -> None:
     """Say which runs and backbones are in no number."""
+    for error in findings.damaged:
+        say(f"Left out, as it cannot be read: {error}")
     for standing in [*findings.standings, *findings.pending]:
         row, out = findings.rows[standing.label], findings.raced.get(standing.label)
         if out is not None:

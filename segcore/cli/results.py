@@ -77,7 +77,11 @@ def _print_launched(study: Study, new: Sequence[Run], *, as_json: bool) -> None:
 
 def _print_results(study: Study, runs: Sequence[Run], *, as_json: bool) -> None:
     from segcore.evaluation.comparison import result_table
+    from segcore.evaluation.studies import sound
 
+    runs, damaged = sound(runs, "val")
+    for error in damaged:
+        say(f"Left out, as it cannot be read: {error}")
     results = result_table(runs)
     if as_json:
         document = {**study_row(study, runs), "results": results, "runs": [run.summary() for run in runs]}

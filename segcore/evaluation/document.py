@@ -33,6 +33,7 @@
         sentence, notes
     costs       label -> the costs of a contender: numbers, null where not measured
     confounds   name, within, values, sentence
+    damaged     what is wrong with runs that cannot be read: they are left out of everything, a sentence each
 
 Shares are 0-1, times are in the unit that the key names, NaN is null (once printed). Keys are added, never renamed.
 """
@@ -78,6 +79,7 @@ def document(findings: Findings, *, bootstrap: bool = False) -> dict[str, Any]:
             {"name": c.name, "within": c.within, "values": dict(c.values), "sentence": c.sentence}
             for c in findings.confounds
         ],
+        "damaged": [str(error) for error in findings.damaged],
     }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segcore.errors import ConfigError, nearest
+from segcore.errors import ConfigError, WorkspaceError, nearest
 from segcore.evaluation import confounds, racing
 from segcore.evaluation.cells import Score
 from segcore.evaluation.comparison import ResultRow, contenders, result_table
@@ -19,7 +19,7 @@ from segcore.evaluation.confounds import Confound
 from segcore.evaluation.racing import RacedOut
 from segcore.evaluation.standings import effective
 from segcore.evaluation.statistics import Estimate, crossed
-from segcore.evaluation.studies import test_share
+from segcore.evaluation.studies import sound, test_share
 from segcore.evaluation.verdicts import MARGIN, Comparison, Standing, compare
 from segcore.runs import Part, Run, Study
 
@@ -45,6 +45,10 @@ class Findings:
     confounds: list[Confound]
     raced: dict[str, RacedOut]
     """What a race stopped, by the contender's label here."""
+    runs: list[Run]
+    """All runs of the studies that can be read."""
+    damaged: list[WorkspaceError]
+    """What is wrong with those that cannot, which are left out of everything."""
 
     @property
     def standings(self) -> list[Standing]:
@@ -73,27 +77,24 @@ def gather(
     score: str = "miou",
     margin: float = MARGIN,
     part: Part = "val",
-    runs: Sequence[Run] | None = None,
 ) -> Findings:
-    """Judge the contenders of one study, or of several together.
+    """Judge the contenders of one study, or of several together; runs that cannot be read are left out and named.
 
     Args:
         studies: at least one, each once.
         score: "miou", "pixel_accuracy" or the name of a trained class.
         margin: of practical equivalence, as a share: 0.01 is one point.
         part: of the split. Whether the user has opened the test part is for the caller to ask.
-        runs: those of the studies that count, as a screen leaves out damaged ones; by default all.
 
     Raises:
         ConfigError: no study, one twice, a margin that is not between 0 and 1, or no class of that name.
-        WorkspaceError: a study, or counts of its runs, are damaged.
+        WorkspaceError: a study is damaged.
     """
     if not studies or len({study.path for study in studies}) < len(studies):
         raise ConfigError(f"Name each study once, not {', '.join(s.name for s in studies) or 'none'}.", field="study")
     if not 0 < margin < 1:
         raise ConfigError(f"The margin is {100 * margin:g} points; it must be above 0 and below 100.", field="margin")
-    if runs is None:
-        runs = [run for study in studies for run in study.runs()]
+    runs, damaged = sound((run for study in studies for run in study.runs()), part)
     unpaired = confounds.pairable(studies)
     found = contenders(runs)
     groups = [[c for c in found if c.study == study.name] for study in studies] if unpaired else [found]
@@ -124,6 +125,8 @@ def gather(
         {row["label"]: row for row in result_table(runs)},
         confounds.differences(studies),
         raced,
+        runs,
+        damaged,
     )
 
 

@@ -101,9 +101,16 @@ def state(study: Study) -> Seal:
 
 
 def scorable(study: Study) -> list[Run]:
-    """Return the finished runs, each of which has weights to be judged."""
+    """Return the finished runs, each of which has weights to be judged; a damaged one is left out."""
     rows = statuses(study.runs())
-    return [run for run, status in rows if status.state is RunState.FINISHED and run.evaluation_epoch() is not None]
+    return [run for run, status in rows if status.state is RunState.FINISHED and _has_weights(run)]
+
+
+def _has_weights(run: Run) -> bool:
+    try:
+        return run.evaluation_epoch() is not None
+    except WorkspaceError:  # of which epoch its weights are, nobody can say
+        return False
 
 
 def uncovered(study: Study) -> list[Run]:
@@ -291,6 +298,13 @@ def late(study: Study) -> dict[str, str]:
     for run, status in statuses(study.runs()):
         if status.created > times[0]:
             found[run.name] = "trained after the test scores were opened"
-        elif any(float(entry.get("time", 0.0)) > times[0] for entry in run.extensions()):
+        elif _made_longer_since(run, times[0]):
             found[run.name] = "trained longer after the test scores were opened"
     return found
+
+
+def _made_longer_since(run: Run, moment: float) -> bool:
+    try:
+        return any(float(entry.get("time", 0.0)) > moment for entry in run.extensions())
+    except WorkspaceError:  # damaged: it is named where runs are compared
+        return False

@@ -9,8 +9,7 @@ from functools import cached_property
 
 import streamlit as st
 
-from segcore.errors import NotFoundError, SegcoreError
-from segcore.evaluation import cells, comparison
+from segcore.evaluation import comparison
 from segcore.evaluation.answer import score_text
 from segcore.evaluation.comparison import Contender, ResultRow
 from segcore.evaluation.findings import SCORES, Findings, gather, score_title
@@ -19,7 +18,6 @@ from segcore.runs import Run, Study
 from segcore.status import RunState, Status
 from segcore.store import RunStore
 from segcore.text import UNKNOWN
-from segcore.ui import readers
 from segcore.ui.components import name_unreadable
 from segcore.ui.state import Key, Param, choose, choose_number
 
@@ -96,20 +94,10 @@ def read(store: RunStore, names: Sequence[str], score: str, margin: float, *, sh
         SegcoreError: a study is gone or damaged.
     """
     studies = [store.study(name) for name in names]
-    runs, damaged = readers.sound(run for study in studies for run in study.runs())
-    whole = []
-    for run in runs:
-        try:
-            cells.of_run(run)  # read for what it raises
-        except NotFoundError:
-            continue
-        except SegcoreError as error:
-            damaged.append(error)
-        else:
-            whole.append(run)
-    name_unreadable(damaged)
-    findings = gather(studies, score=score, margin=margin, runs=whole)
-    return Shown(studies[0], studies, store.statuses(whole), findings, comparison.majority_of(whole), show_runs)
+    findings = gather(studies, score=score, margin=margin)
+    name_unreadable(findings.damaged)
+    runs = findings.runs
+    return Shown(studies[0], studies, store.statuses(runs), findings, comparison.majority_of(runs), show_runs)
 
 
 def worth_drawing(rows: Sequence[tuple[Run, Status]]) -> list[Run]:

@@ -8,11 +8,11 @@ import streamlit as st
 
 from segcore.config import StudyConfig
 from segcore.errors import SegcoreError
+from segcore.evaluation.studies import sound
 from segcore.launch import plan
 from segcore.progress import once_needed
 from segcore.runs import Run, Study
 from segcore.text import plural
-from segcore.ui import readers
 from segcore.ui.components import escape, show_error
 from segcore.ui.launch_form import recheck_bar
 from segcore.ui.state import Key
@@ -26,7 +26,7 @@ def configs(study: Study, seeds: int) -> list[StudyConfig]:
     One configuration for the pretrained backbones and one for those from scratch, where there are both. Seeds that
     the study has stay; the lowest free numbers join them.
     """
-    runs = [run.config for run in readers.sound(study.runs())[0]]
+    runs = [run.config for run in sound(study.runs())[0]]
     numbers = sorted({run.seed for run in runs})
     free = (number for number in count() if number not in numbers)
     wanted = (*numbers, *(next(free) for _ in range(seeds - len(numbers))))
@@ -48,7 +48,7 @@ def configs(study: Study, seeds: int) -> list[StudyConfig]:
 
 def draw(study: Study) -> None:
     """Draw the form that launches the seeds a study lacks, and launch them when it is sent."""
-    runs, _ = readers.sound(study.runs())
+    runs, _ = sound(study.runs())
     if runs:
         with st.expander("More seeds …", icon=":material/casino:"):
             _form(study, runs)
@@ -57,7 +57,7 @@ def draw(study: Study) -> None:
 @st.dialog("More seeds")
 def ask(study: Study, wanted: int) -> None:
     """Draw the same form in a dialog, with the number of seeds in all that would settle a question filled in."""
-    runs, _ = readers.sound(study.runs())
+    runs, _ = sound(study.runs())
     if runs:
         _form(study, runs, wanted)
 

@@ -87,22 +87,6 @@ def statuses(runs: Iterable[Run]) -> tuple[list[tuple[Run, Status]], list[Segcor
     return found, unreadable
 
 
-def sound(runs: Iterable[Run]) -> tuple[list[Run], list[SegcoreError]]:
-    """Return the runs whose files can be read, and what is wrong with the others: one must not hide all."""
-    rows, unreadable = statuses(runs)
-    found: list[Run] = []
-    for run, _ in rows:
-        try:
-            run.config, run.epochs(), run.cost()  # read for what they raise
-        except NotFoundError:
-            continue
-        except SegcoreError as error:
-            unreadable.append(error)
-        else:
-            found.append(run)
-    return found, unreadable
-
-
 @st.cache_data(max_entries=64, show_spinner=False)
 def _image(key: Stamp, max_side: int) -> np.ndarray:
     return read_image(Path(key[0]), max_side=max_side)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from segcore.errors import SegcoreError
+from segcore.evaluation.studies import sound
 from segcore.runs import Run, Study
 from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.text import duration, plural
-from segcore.ui import launch_recipe, readers
+from segcore.ui import launch_recipe
 from segcore.ui.components import escape, show_error
 from segcore.ui.queue_actions import start_queue
 from segcore.ui.state import Key
@@ -21,7 +22,7 @@ from segcore.ui.training_runs import label
 
 def draw(store: RunStore, study: Study, chosen: str | None) -> None:
     """Draw the form that makes finished runs longer; nothing where no run has finished."""
-    runs, _ = readers.sound(study.runs())
+    runs, _ = sound(study.runs())
     finished = [run for run, status in store.statuses(runs) if status.state is RunState.FINISHED]
     if not finished:
         return

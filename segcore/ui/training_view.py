@@ -6,11 +6,12 @@ import streamlit as st
 
 from segcore import figures
 from segcore.errors import NotFoundError
+from segcore.evaluation.studies import sound
 from segcore.runs import Run, Study
 from segcore.status import RunState, Status
 from segcore.store import RunStore
 from segcore.text import duration, percent, plural
-from segcore.ui import alarms, live_chart, previews, readers, training_facts, training_runs
+from segcore.ui import alarms, live_chart, previews, training_facts, training_runs
 from segcore.ui.components import (
     errors_shown,
     escape,
@@ -41,7 +42,7 @@ def any_active(store: RunStore, study: Study) -> bool:
 def draw(store: RunStore, study: str, chosen: str | None) -> None:
     """Draw what is live: the study's runs in a table and the chosen one in detail."""
     with errors_shown():
-        found, unreadable = readers.sound(store.study(study).runs())
+        found, unreadable = sound(store.study(study).runs())
         name_unreadable(unreadable)
         rows = store.statuses(found)
         training_runs.counts(store, study, rows)

@@ -29,7 +29,7 @@ PAIR_KEYS = {
     *("p_equivalent_adjusted", "seeds", "images", "settle", "seeds_needed", "hours_needed", "images_needed"),
     *("groups_needed", "leads_to", "bootstrap_interval", "folds", "sentence", "notes"),
 }
-TOP_KEYS = {"studies", "score", "part", "margin", "unpaired", "contenders", "pairs", "costs", "confounds"}
+TOP_KEYS = {"studies", "score", "part", "margin", "unpaired", "contenders", "pairs", "costs", "confounds", "damaged"}
 
 
 def counted(run: Run, *hits: int) -> None:
@@ -198,3 +198,17 @@ def test_what_a_race_stopped_is_known_by_its_label(store: RunStore) -> None:
     told = {contender["label"]: contender["raced_out"] for contender in both["contenders"]}
     assert told[f"{factories.LITE0} · b"] is None
     assert told[f"{factories.LITE0} · a"].startswith("Stopped at epoch 2 of 5: clearly behind ResNet-18, by 12")
+
+
+@pytest.mark.parametrize("file", ["status.json", "config.json", "cost.json", "evaluation.npz"])
+def test_a_run_that_cannot_be_read_is_left_out_and_named(store: RunStore, file: str) -> None:
+    *_, broken = factories.make_study(store, "a", seeds=(0, 1, 2))
+    (broken.path / file).write_bytes(b"{")
+    found = gather([store.study("a")])
+    assert {s.label: list(s.by_seed) for s in found.standings} == {
+        factories.RESNET18: [0, 1, 2],
+        factories.LITE0: [0, 1],
+    }
+    assert broken not in found.runs and len(found.runs) == 5
+    (said,) = document(found)["damaged"]
+    assert f"{broken.name}/{file}" in said

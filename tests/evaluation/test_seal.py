@@ -229,3 +229,14 @@ def test_a_damaged_record_is_not_taken_for_a_seal(study: Study) -> None:
     path.write_text("{")
     with pytest.raises(WorkspaceError):
         seal.open_test(study)
+
+
+def test_a_damaged_run_is_not_opened_and_stops_nothing(study: Study) -> None:
+    damaged, longer, *others = seal.scorable(study)
+    damaged.evaluation_path().write_bytes(b"damaged")
+    assert seal.scorable(study) == [longer, *others]
+    opening = seal.open_test(study)
+    assert {entry["run"] for entry in opening.covers} == {run.name for run in (longer, *others)}
+    assert {row["label"]: row["n"] for row in opening.contenders}[damaged.config.contender] == 1
+    (longer.path / "provenance.json").write_text("{")
+    assert seal.late(study) == {}

@@ -36,7 +36,7 @@ def html(study: Study, *, store: RunStore | None = None, margin: float = MARGIN,
 
     Raises:
         ConfigError: a margin that is not between 0 and 1.
-        WorkspaceError: the study, or counts of its runs, are damaged.
+        WorkspaceError: the study is damaged.
     """
     return _page(gather([study], margin=margin), store.workspace if store else Workspace(), progress)
 

@@ -48,9 +48,10 @@ def add_doubts(page: Page, findings: Findings) -> None:
         for run, status in statuses(_readable(findings.studies[0]))
         if status.state is not RunState.FINISHED
     ]
-    if rows:
-        listed = table(("run", "state", ">epoch", "why"), rows)
-        page.add("left-out", "Left out", paragraph("No score rests on these runs."), listed)
+    if rows or findings.damaged:
+        listed = table(("run", "state", ">epoch", "why"), rows) if rows else ""
+        damaged = bullets(f"Cannot be read: {error}" for error in findings.damaged)
+        page.add("left-out", "Left out", paragraph("No score rests on these runs."), listed, damaged)
 
 
 def add_origin(page: Page, findings: Findings) -> None:
