@@ -13,6 +13,7 @@ from typing import Any
 
 from segcore.config import ClassInfo, Recipe, RunConfig
 from segcore.errors import NotFoundError, WorkspaceError
+from segcore.evaluation import pretraining
 from segcore.models import catalog
 from segcore.runs import Run, Study
 
@@ -41,7 +42,8 @@ class Conditions:
     files: Mapping[str, Counter[str]]
     """Encoder -> sha256 of the file its pretrained weights came from -> runs; only where recorded."""
     runs: Mapping[str, ByValue]
-    """Thing -> its values; fields of the recipe, "start", and what the runs met when they began."""
+    """Thing -> its values; fields of the recipe, "start", "pretraining" of the runs that have one, and what the runs
+    met when they began."""
 
 
 def of_study(study: Study) -> Conditions:
@@ -91,6 +93,10 @@ def of_run(study: Study, run: Run) -> tuple[RunConfig, dict[str, str], str]:
     """
     config, provenance = run.config, run.provenance()
     values = {**_of_recipe(config.recipe), "start": config.weights if config.weights != "none" else "from scratch"}
+    if config.weights != "none":
+        tag = config.encoder.partition(".")[2]
+        # Another unknown tag is another start, so each is a value of its own.
+        values["pretraining"] = pretraining.data(config.encoder) or f"unknown ({tag or 'no tag'})"
     if not provenance:
         return config, values, NOT_RECORDED
     execution = _part(provenance, "execution") or study.execution() or {}

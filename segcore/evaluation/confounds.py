@@ -21,6 +21,7 @@ MEANING = {
     "folds": ("folds", "Their backbones learnt from other shares of the images."),
     "decoder": ("decoder", "It can be the reason for a difference as well as the backbone."),
     "start": ("start (pretrained or scratch)", "Pretrained weights alone often decide."),
+    "pretraining": ("data of the pretraining", "More of it, or other data, can weigh more than another backbone."),
     "weights": ("pretrained weights", "Another pretraining can weigh more than another backbone."),
     "weights file": ("file of the weights", "The same name with another content is another start."),
     "epochs": ("number of epochs", "What trained longer may be ahead for that alone."),

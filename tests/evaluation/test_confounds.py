@@ -210,3 +210,29 @@ def test_a_damaged_run_is_passed_over(store: RunStore) -> None:
 def test_every_field_of_the_recipe_has_a_title(name: str) -> None:
     confound = confounds.Confound(name, {}, "")
     assert confound.title and "_" not in confound.title
+
+
+def test_backbones_pretrained_on_other_data_are_a_confound(store: RunStore) -> None:
+    encoders = (factories.RESNET18, factories.LITE0, "convnext_tiny.fb_in22k_ft_in1k")
+    factories.make_study(store, encoders=encoders)
+    (found,) = confounds.differences([store.study("study")])
+    assert (found.name, found.title, found.within) == ("pretraining", "data of the pretraining", "study")
+    assert "(ImageNet-1k: 4 runs of ResNet-18, EfficientNet-Lite0; ImageNet-22k, then ImageNet-1k: 2 runs of " in (
+        found.sentence
+    )
+
+
+def test_an_unknown_pretraining_is_not_taken_for_the_same(store: RunStore) -> None:
+    factories.make_study(store, encoders=(factories.RESNET18, "regnety_032.swag_ft_in1k"))
+    (found,) = confounds.differences([store.study("study")])
+    assert found.values == {"study": "ImageNet-1k and unknown (swag_ft_in1k)"}
+
+
+def test_studies_pretrained_on_other_data_are_told_apart_and_scratch_has_none(store: RunStore) -> None:
+    one, other = study(store, "one"), study(store, "other", encoder="convnext_tiny.fb_in22k_ft_in1k")
+    scratch = study(store, "scratch", encoder="resnet18", weights="none")
+    assert named(confounds.differences([one, other]), "pretraining").values == {
+        "one": "ImageNet-1k",
+        "other": "ImageNet-22k, then ImageNet-1k",
+    }
+    assert "pretraining" not in {c.name for c in confounds.differences([one, scratch])}  # "start" says it
