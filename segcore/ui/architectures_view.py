@@ -14,7 +14,7 @@ from segcore.figures.network import network_figure
 from segcore.models import catalog
 from segcore.text import percent
 from segcore.ui.components import errors_shown, escape, show_error
-from segcore.ui.state import Key, Param, remember, remembered
+from segcore.ui.state import Key, Param, open_tab, remember, remembered
 from segcore.ui.tables import csv_text
 
 if TYPE_CHECKING:
@@ -85,11 +85,9 @@ class Chosen:
 
 def draw_tabs(chosen: Chosen) -> None:
     """Draw the open tab alone: what is not looked at costs nothing."""
-    tabs = st.tabs(list(TABS), key=Key.NETWORK_TAB, on_change="rerun")
-    for tab, body in zip(tabs, TABS.values(), strict=True):
-        if tab.open:
-            with tab, errors_shown():
-                body(chosen)
+    name, tab = open_tab(Key.NETWORK_TAB, list(TABS))
+    with tab, errors_shown():
+        TABS[name](chosen)
 
 
 def draw_drawing(chosen: Chosen) -> None:

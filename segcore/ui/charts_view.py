@@ -25,7 +25,7 @@ from segcore.ui import (
 )
 from segcore.ui.charts_data import Shown
 from segcore.ui.components import errors_shown, escape, state_markdown
-from segcore.ui.state import Key
+from segcore.ui.state import Key, open_tab
 
 TABS = {
     "Verdicts": charts_verdicts.draw,
@@ -83,11 +83,9 @@ def draw(store: RunStore, names: Sequence[str]) -> None:
 
 def _draw_tabs(shown: Shown) -> None:
     """Draw the open tab alone: what is not looked at costs nothing."""
-    tabs = st.tabs(list(TABS), key=Key.CHARTS_TAB, on_change="rerun")
-    for tab, body in zip(tabs, TABS.values(), strict=True):
-        if tab.open:
-            with tab, errors_shown():
-                body(shown)
+    name, tab = open_tab(Key.CHARTS_TAB, list(TABS))
+    with tab, errors_shown():
+        TABS[name](shown)
 
 
 def download_report(store: RunStore, study: Study) -> None:

@@ -8,7 +8,9 @@ remembered for the session, so that study and run stay chosen from page to page.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from enum import StrEnum
+from typing import Any
 
 import streamlit as st
 
@@ -28,6 +30,7 @@ class Param(StrEnum):
     MARGIN = "margin"
     WITH = "with"
     REFERENCE = "reference"
+    TAB = "tab"
 
 
 class Key(StrEnum):
@@ -241,6 +244,30 @@ def choose_number(
     remember(param, text)
     st.session_state[seen] = text
     return value
+
+
+def open_tab(key: Key, names: Sequence[str]) -> tuple[str, AbstractContextManager[Any]]:
+    """Draw tabs of which the open one stands in the URL, and return its name and where to draw it.
+
+    What is not looked at need not be drawn. The first is what a page opens with, and does not stand in the URL; each
+    page's tabs are remembered on their own.
+    """
+    seen, chosen = f"seen.{key}", f"chosen.{key}"
+    in_url = st.query_params.get(Param.TAB)
+    if in_url in names and in_url != st.session_state.get(seen):
+        st.session_state[key] = in_url
+    elif st.session_state.get(key) not in names:
+        kept = st.session_state.get(chosen)
+        st.session_state[key] = kept if kept in names else names[0]
+    tabs = st.tabs(list(names), key=key, on_change="rerun")
+    name, tab = next((name, tab) for name, tab in zip(names, tabs, strict=True) if tab.open)
+    text = name if name != names[0] else None
+    if text is None:
+        st.query_params.pop(Param.TAB, None)
+    elif text != in_url:
+        st.query_params[Param.TAB] = text
+    st.session_state[chosen], st.session_state[seen] = name, text
+    return name, tab
 
 
 def _number(text: str | None, low: float, high: float) -> float | None:

@@ -95,6 +95,23 @@ def test_curves_show_every_backbone(store: RunStore) -> None:
         assert "EfficientNet-Lite0" in names
 
 
+def test_the_open_tab_stands_in_the_url(store: RunStore, open_app: OpenApp) -> None:
+    factories.make_study(store)
+    app = open_app(PAGE, tab="Costs")
+    assert app.session_state[Key.CHARTS_TAB] == "Costs"
+    assert {found["layout"]["uirevision"] for found in specs(app)} == {"rank-val-miou", "cost-latency_ms-miou"}
+    app.session_state[Key.CHARTS_TAB] = "Curves"
+    app.run()
+    assert app.query_params["tab"] == "Curves"
+    app.switch_page("pages/overview.py").run()
+    app.switch_page(PAGE).run()
+    assert app.session_state[Key.CHARTS_TAB] == "Curves"  # another page does not forget it
+    app.session_state[Key.CHARTS_TAB] = "Verdicts"
+    app.run()
+    assert "tab" not in app.query_params  # the first one is what the page opens with
+    assert open_app(PAGE, tab="Cost").session_state[Key.CHARTS_TAB] == "Verdicts"
+
+
 def test_only_the_open_tab_is_drawn(store: RunStore) -> None:
     factories.make_contest(store, seeds=range(2))
     kinds = {
