@@ -198,7 +198,7 @@ def _convolution(operator: Operator) -> tuple[str, OperationKind]:
     notes += [f"dilation {max(dilation)}"] if max(dilation) > 1 else []
     notes += [f"{groups} groups"] if groups > 1 and not depthwise else []
     what = "depthwise" if depthwise else "up-convolution" if transposed else "conv"
-    return ", ".join([f"{size} {what}", f"{filters:,}", *notes]), "depthwise" if depthwise else "conv"
+    return ", ".join([f"{size} {what}", str(filters), *notes]), "depthwise" if depthwise else "conv"
 
 
 def _upsampling(operator: Operator) -> str:
