@@ -12,8 +12,9 @@ from typing import Any
 from segcore import extension
 from segcore.config import DatasetConfig, Recipe, RunConfig, StudyConfig
 from segcore.data.splits import Split, folds_fingerprint
-from segcore.errors import ConfigError, ExistsError, NotFoundError, WorkspaceError, nearest
+from segcore.errors import ConfigError, ExistsError, NotFoundError, SegcoreError, WorkspaceError, nearest
 from segcore.evaluation.racing import next_rung
+from segcore.files import read_json, write_json
 from segcore.runqueue import RunQueue, queue_lock
 from segcore.runs import Run, Study, statuses, subdirectories
 from segcore.status import RunState, Status
@@ -226,7 +227,7 @@ class RunStore(RunQueue):
             return self.workspace.discard(run.path)
 
     def remove_study(self, study: Study) -> Path:
-        """Move a study with all its runs to the trash.
+        """Move a study with all its runs to the trash; that its test scores were opened stays known.
 
         Raises:
             ExistsError: one of its runs is training.
@@ -235,7 +236,48 @@ class RunStore(RunQueue):
             training = [run.name for run, status in self.statuses(study.runs()) if status.state is RunState.RUNNING]
             if training:
                 raise ExistsError(f"Study {study.name} is training {', '.join(training)}. Stop it first.")
+            self._keep_openings(study)
             return self.workspace.discard(study.path)
+
+    # What outlasts a study -------------------------------------------------------------------------
+
+    def removed_tests(self) -> list[dict[str, Any]]:
+        """Return what is known of removed studies whose test scores had been opened, the first removed first.
+
+        Each is {study, created, dataset, test, openings}: `test` the names of its test images, `openings` as
+        `Study.test_openings` gave them, none where they were damaged.
+
+        Raises:
+            WorkspaceError: it cannot be read; nobody then can say which test images are known.
+        """
+        found = (read_json(self._removed_path) or {"removed": []}).get("removed")
+        needed = {"study", "created", "dataset", "test", "openings"}
+        if not isinstance(found, list) or not all(isinstance(one, dict) and needed <= one.keys() for one in found):
+            raise WorkspaceError(f"{self._removed_path} is damaged. Restore it from a copy: it tells what was known.")
+        return found
+
+    def _keep_openings(self, study: Study) -> None:
+        """Write down what a study that is about to go was opened on; under the queue lock.
+
+        Emptying the trash deletes the study's own record, and who has seen test scores has not forgotten them.
+        """
+        try:
+            openings = study.test_openings()
+        except WorkspaceError:
+            openings = []  # damaged: there were some
+        else:
+            if not openings:
+                return
+        try:
+            record = {"study": study.name, "created": study.created, "dataset": study.dataset.name}
+            record |= {"test": list(study.split.test), "openings": openings}
+        except SegcoreError:
+            return  # so damaged that nobody can tell any more which images it was
+        write_json(self._removed_path, {"removed": [*self.removed_tests(), record]})
+
+    @property
+    def _removed_path(self) -> Path:
+        return self.workspace.root / "opened_tests.json"
 
 
 def _check_same(study: Study, shared: dict[str, Any]) -> None:

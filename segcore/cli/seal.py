@@ -41,7 +41,7 @@ def open_test(
     seal.check_can_open(study)
     if not seal.opened(study) or seal.uncovered(study):
         _ask(study, yes=yes)
-        seal.open_test(study, others=store.studies())
+        seal.open_test(study, store=store)
         say(f"Opened: {plural(len(study.split.test), 'test image')}. This is written down in the study.")
     scoring.start(study)
     said = _follow(study)

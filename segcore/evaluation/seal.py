@@ -14,18 +14,20 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from segcore.data.splits import Split
 from segcore.errors import SealError, WorkspaceError
+from segcore.evaluation import acquainted
 from segcore.evaluation.standings import Standing
 from segcore.evaluation.studies import compare_study
 from segcore.evaluation.verdicts import MARGIN, Comparison, sentence
 from segcore.runs import Run, Study, statuses
 from segcore.status import RunState
+
+if TYPE_CHECKING:
+    from segcore.store import RunStore
 
 
 class Seal(StrEnum):
@@ -61,7 +63,7 @@ class Opening:
     scored: int
     """Runs of this study whose test scores were known already."""
     elsewhere: list[dict[str, Any]]
-    """Other studies that have met these images: {study, images, how}; how is "tested", "trained" or "validated"."""
+    """Other studies that have met these images: {study, images, how}; see `acquainted`."""
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Opening:
@@ -179,7 +181,7 @@ def check_can_open(study: Study) -> None:
         raise SealError(f"No run of study {study.name!r} is finished: there is nothing to judge yet.")
 
 
-def open_test(study: Study, *, others: Iterable[Study] = (), margin: float = MARGIN) -> Opening:
+def open_test(study: Study, *, store: RunStore | None = None, margin: float = MARGIN) -> Opening:
     """Open the test scores of all runs that are finished now, and write down what is known before.
 
     Where an opening covers them all already, none is added.
@@ -201,12 +203,12 @@ def open_test(study: Study, *, others: Iterable[Study] = (), margin: float = MAR
         before = openings(study)
         if before and not uncovered(study):
             return before[-1]
-        opening = _describe(study, others, margin)
+        opening = _describe(study, store, margin)
         study.append_test_opening(asdict(opening))
         return opening
 
 
-def _describe(study: Study, others: Iterable[Study], margin: float) -> Opening:
+def _describe(study: Study, store: RunStore | None, margin: float) -> Opening:
     from segcore import __version__
 
     comparison = compare_study(study, margin=margin)
@@ -225,7 +227,7 @@ def _describe(study: Study, others: Iterable[Study], margin: float) -> Opening:
         leader=contenders[0]["title"] if contenders else None,
         verdicts=_verdicts(comparison),
         scored=sum(run.evaluation_path("test").exists() for run in runs),
-        elsewhere=met_elsewhere(study, others),
+        elsewhere=acquainted.elsewhere(study, store) if store else [],
     )
 
 
@@ -259,31 +261,6 @@ def _verdicts(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def met_elsewhere(study: Study, others: Iterable[Study]) -> list[dict[str, Any]]:
-    """Return which other studies of the same dataset have met this one's test images: their results told of them.
-
-    Studies that cannot be read are left out.
-    """
-    test, found = set(study.split.test), []
-    for other in others:
-        try:
-            if other.path == study.path or other.dataset.name != study.dataset.name:
-                continue
-            met = _met(test, other.split, tested=opened(other))
-        except WorkspaceError:
-            continue
-        found += [{"study": other.name, "images": images, "how": how} for how, images in met.items() if images]
-    return found
-
-
-def _met(test: set[str], split: Split, *, tested: bool) -> dict[str, int]:
-    return {
-        "tested": len(test & set(split.test)) if tested else 0,
-        "trained": len(test & set(split.train)),
-        "validated": len(test & set(split.val)),
-    }
 
 
 # Afterwards --------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from segcore.errors import SegcoreError
-from segcore.evaluation import confirmation, scoring, seal
+from segcore.evaluation import acquainted, confirmation, scoring, seal
 from segcore.evaluation.confirmation import Confirmation, score_text
 from segcore.evaluation.scoring import Scoring
 from segcore.evaluation.seal import Opening, Seal
@@ -22,13 +22,6 @@ from segcore.text import UNKNOWN, duration, percent, plural
 from segcore.ui import live_chart
 from segcore.ui.components import errors_shown, escape, live, show_error
 from segcore.ui.state import Key
-
-MET = {
-    "tested": "as test images that were opened",
-    "trained": "as training images",
-    "validated": "as validation images",
-}
-"""What other studies did with the test images."""
 
 
 def draw(store: RunStore, study: Study) -> None:
@@ -63,9 +56,9 @@ def _draw_sealed(store: RunStore, study: Study) -> None:
         "was chosen by them. Choose on the validation images first. Then open the test: it tells what the choice is "
         "worth on images that had no part in it."
     )
-    met = seal.met_elsewhere(study, store.studies())
+    met = acquainted.elsewhere(study, store)
     if met:
-        lines = [escape(_met(entry)) for entry in met]
+        lines = [escape(acquainted.sentence(entry)) for entry in met]
         st.warning("  \n".join(["**Other studies know these images:**", *lines]), icon=":material/visibility:")
     runs = seal.scorable(study)
     if not runs:
@@ -128,7 +121,7 @@ def _ask(store: RunStore, study: Study) -> None:
 
 def _open(store: RunStore, study: Study) -> None:
     try:
-        seal.open_test(study, others=store.studies())
+        seal.open_test(study, store=store)
         process.start(study)
     except SegcoreError as error:
         st.session_state[_REFUSED] = error
@@ -277,12 +270,8 @@ def _draw_record(study: Study, opening: Opening, number: int, count: int) -> Non
 def _known_before(opening: Opening) -> Sequence[str]:
     """Say what was known of the test images themselves."""
     texts = [f"Test scores of {plural(opening.scored, 'run')} were known already."] if opening.scored else []
-    texts += [_met(entry) for entry in opening.elsewhere]
+    texts += [acquainted.sentence(entry) for entry in opening.elsewhere]
     return texts or ["No test score was known, and no other study here had met the test images."]
-
-
-def _met(entry: dict[str, Any]) -> str:
-    return f"Study {entry['study']} has {entry['images']:,} of them {MET[entry['how']]}."
 
 
 def _scored(row: dict[str, Any]) -> str:

@@ -41,7 +41,8 @@ def manage(store: RunStore, study: Study, chosen: str | None) -> None:
         if st.button("Delete the whole study", key=Key.DELETE_STUDY, icon=":material/delete:"):
             confirm(
                 f"Delete study {study.name} with {plural(len(runs), 'run')}?",
-                "Everything in it goes to the trash, from where it can be taken back.",
+                "Everything in it goes to the trash, from where it can be taken back. If its test scores were opened, "
+                "that stays known to studies with the same test images.",
                 "Delete the study",
                 partial(_delete_study, store, study),
             )

@@ -11,7 +11,7 @@ import pytest
 
 from segcore import __version__
 from segcore.config import Recipe, StudyConfig
-from segcore.data.splits import Split, fold_splits
+from segcore.data.splits import fold_splits
 from segcore.errors import SealError, WorkspaceError
 from segcore.evaluation import seal
 from segcore.evaluation.seal import Seal
@@ -190,22 +190,6 @@ def test_runs_that_came_after_the_opening_are_marked(store: RunStore, study: Stu
         new.name: "trained after the test scores were opened",
         old.name: "trained longer after the test scores were opened",
     }
-
-
-def test_other_studies_that_met_the_images_are_named(store: RunStore, study: Study) -> None:
-    source = factories.with_test()
-    factories.make_run(store, study="same", dataset=source)
-    seal.open_test(store.study("same"))
-    train, val, test = source.split.train, source.split.val, source.split.test
-    turned = replace(source, split=Split((*train, test[0]), (test[1],), val))
-    factories.make_run(store, study="turned", dataset=turned)
-    factories.make_run(store, study="other", dataset=factories.with_test("other"))
-    opening = seal.open_test(study, others=store.studies())
-    assert sorted(opening.elsewhere, key=lambda row: (row["study"], row["how"])) == [
-        {"study": "same", "images": 2, "how": "tested"},
-        {"study": "turned", "images": 1, "how": "trained"},
-        {"study": "turned", "images": 1, "how": "validated"},
-    ]
 
 
 def test_the_record_outlasts_what_the_app_can_do(store: RunStore, study: Study) -> None:

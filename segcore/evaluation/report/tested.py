@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from segcore import figures
-from segcore.evaluation import seal
+from segcore.evaluation import acquainted, seal
 from segcore.evaluation.confirmation import confirm, score_text
 from segcore.evaluation.findings import Findings
 from segcore.evaluation.report.markup import bullets, paragraph, table, tag
@@ -78,8 +78,8 @@ def opening_text(opening: Opening) -> str:
 
 def _doubts(study: Study, openings: list[Opening]) -> list[str]:
     """Say what makes the test scores less than unseen."""
-    met = {(entry["study"], entry["how"]): entry["images"] for opening in openings for entry in opening.elsewhere}
-    found = [f"Study {name} has {how} on {n} of these images." for (name, how), n in met.items()]
+    met = dict.fromkeys(acquainted.sentence(entry) for opening in openings for entry in opening.elsewhere)
+    found = [f"Of these images was known: {text}" for text in met]
     found += [f"{name}: {text}." for name, text in seal.late(study).items()]
     later = seal.uncovered(study)
     if later:
