@@ -3,15 +3,16 @@
 import streamlit as st
 
 from segcore.models import catalog
-from segcore.ui import architectures_view as view
+from segcore.ui import architectures_choice as choice
 from segcore.ui import components
+from segcore.ui.architectures_view import draw_tabs
 from segcore.ui.state import Key, Param, choose
 
 components.heading("Architectures", "What is inside a backbone, and what does it cost?")
 
 first_place, second_place = st.columns(2)
 with first_place:
-    first = view.choose_backbone(
+    first = choice.choose_backbone(
         Param.BACKBONE,
         Key.NETWORK_BACKBONE,
         "Backbone",
@@ -19,7 +20,7 @@ with first_place:
         help="The part that turns an image into features. Choose one, or type the name of any timm model.",
     )
 with second_place:
-    second = view.choose_backbone(
+    second = choice.choose_backbone(
         Param.AGAINST,
         Key.NETWORK_AGAINST,
         "Compare with",
@@ -39,8 +40,8 @@ with left:
 with right:
     size = st.selectbox(
         "Image size in pixels",
-        view.SIZES,
-        index=view.SIZES.index(256),
+        choice.SIZES,
+        index=choice.SIZES.index(256),
         key=Key.NETWORK_SIZE,
         help="Side of the square image. The cost grows with its area; the number of parameters does not.",
         persist_state="session",
@@ -50,7 +51,7 @@ networks = []
 for name, place in ((first, first_place), (second, second_place)):
     if name:
         with place:
-            found = view.try_describe(name, decoder or "unet", size)
+            found = choice.try_describe(name, decoder or "unet", size)
         if found is not None:
             networks.append(found)
-view.draw_tabs(view.Chosen(tuple(networks), decoder or "unet", size))
+draw_tabs(choice.Chosen(tuple(networks), decoder or "unet", size))

@@ -3,84 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
 from segcore import figures
-from segcore.errors import ModelError
 from segcore.figures.network import network_figure
-from segcore.models import catalog
 from segcore.text import percent
-from segcore.ui.components import errors_shown, escape, show_error
-from segcore.ui.state import Key, Param, open_tab, remember, remembered
+from segcore.ui import architectures_catalog, architectures_tables, architectures_words
+from segcore.ui.architectures_choice import Chosen as Chosen
+from segcore.ui.components import errors_shown, escape
+from segcore.ui.state import Key, open_tab
 from segcore.ui.tables import csv_text
 
 if TYPE_CHECKING:
     from segcore.models.description import NetworkDescription
-
-SIZES = (64, 128, 224, 256, 384, 512, 768, 1024)
-CLASSES = 12
-"""Networks are described for this many classes; it changes nothing but the last, tiny layer."""
-
-
-def choose_backbone(param: Param, key: Key, label: str, *, default: str | None, help: str) -> str | None:
-    """Draw a select box of the catalog's backbones by family that also takes any timm name typed in."""
-    names = list(catalog.BACKBONES)
-    state, seen = st.session_state, f"seen.{param}"
-    in_url = st.query_params.get(param)
-    if key not in state:
-        state[key] = remembered(param) or default
-    elif in_url and in_url != state.get(seen):
-        state[key] = in_url
-    chosen = state[key]
-    value = st.selectbox(
-        label,
-        names if chosen is None or chosen in names else [*names, chosen],
-        key=key,
-        index=None,
-        format_func=backbone_label,
-        placeholder="Choose one, or type a timm name",
-        accept_new_options=True,
-        help=help,
-    )
-    remember(param, value)
-    state[seen] = value
-    return value
-
-
-def backbone_label(name: str) -> str:
-    """Return "ResNet · ResNet-18" for a backbone of the catalog, else the name itself."""
-    backbone = catalog.BACKBONES.get(name)
-    if backbone is None:
-        return name
-    return f"{catalog.FAMILIES[backbone.family].title} · {backbone.title}"
-
-
-def try_describe(name: str, decoder: str, image_size: int) -> NetworkDescription | None:
-    """Return what `name` is made of, or show why it cannot be said and return None."""
-    try:
-        return _describe(name.strip(), decoder, image_size)
-    except ModelError as error:
-        show_error(error)
-        return None
-
-
-@st.cache_data(max_entries=64, show_spinner="Taking the network apart …")
-def _describe(name: str, decoder: str, image_size: int) -> NetworkDescription:
-    from segcore.models import summary  # imports torch
-
-    return summary.describe(catalog.resolve(name, "none"), decoder=decoder, image_size=image_size, classes=CLASSES)
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What the page is about: one network or two side by side; none where the choice cannot be built."""
-
-    networks: tuple[NetworkDescription, ...]
-    decoder: str
-    image_size: int
 
 
 def draw_tabs(chosen: Chosen) -> None:
@@ -99,8 +36,7 @@ def draw_drawing(chosen: Chosen) -> None:
     columns = st.columns(len(chosen.networks))
     for place, (column, found) in enumerate(zip(columns, chosen.networks, strict=True)):
         with column:
-            draw_network(found.encoder_name, found.title, found, place)
-    draw_decoder(chosen.decoder)
+            draw_network(found.title, found, place)
 
 
 QUANTITIES: tuple[Literal["parameters", "macs"], ...] = ("parameters", "macs")
@@ -121,8 +57,8 @@ def draw_costs(networks: Sequence[tuple[str, NetworkDescription]]) -> None:
         )
 
 
-def draw_network(name: str, title: str, found: NetworkDescription, place: int) -> None:
-    """Draw one network: picture, stages, layers, and what its family is."""
+def draw_network(title: str, found: NetworkDescription, place: int) -> None:
+    """Draw one network: picture, stages, layers."""
     st.subheader(escape(title), anchor=False)
     st.markdown(
         f"**{found.parameters / 1e6:,.2f} million** parameters, **{found.macs / 1e9:,.2f} billion** multiply-adds for "
@@ -163,7 +99,6 @@ def draw_network(name: str, title: str, found: NetworkDescription, place: int) -
         },
     )
     draw_layers(found, place)
-    draw_family(name)
 
 
 def draw_layers(found: NetworkDescription, place: int) -> None:
@@ -203,28 +138,10 @@ def draw_layers(found: NetworkDescription, place: int) -> None:
         )
 
 
-def draw_family(name: str) -> None:
-    """Draw, in plain words, what the backbone's family is, with paper and licence of the weights."""
-    backbone = catalog.find(name)
-    if backbone is None:
-        st.caption("This backbone is not in the catalog: see timm's documentation for its paper and its licence.")
-        return
-    family = catalog.FAMILIES[backbone.family]
-    st.markdown(f"**What {escape(family.title)} is.** {escape(family.text)}")
-    st.markdown(
-        f"Paper: [{escape(family.paper)}]({family.url}) ({family.year}).  \n"
-        f"Pretrained weights: `{backbone.encoder}`, licence {escape(backbone.license)}."
-    )
-
-
-def draw_decoder(name: str) -> None:
-    """Draw, in plain words, what the decoder does and how it works with a backbone."""
-    decoder = catalog.DECODERS[name]
-    st.markdown(f"**What {escape(decoder.title)} is.** {escape(decoder.text)}")
-    st.markdown(f"Paper: [{escape(decoder.paper)}]({decoder.url}).")
-
-
 TABS: dict[str, Callable[[Chosen], None]] = {
     "Drawing": draw_drawing,
+    "Tables": architectures_tables.draw,
+    "In words": architectures_words.draw,
+    "Catalog": architectures_catalog.draw,
 }
 """What each tab of the page draws."""

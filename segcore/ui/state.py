@@ -143,6 +143,25 @@ class Key(StrEnum):
     NETWORK_TAB = "architectures.tab"
     NETWORK_SEARCH = "architectures.search"
     NETWORK_CSV = "architectures.csv"
+    NETWORK_READ = "architectures.read"
+    NETWORK_MEMBERS = "architectures.members"
+    NETWORK_LAYERS = "architectures.layers"
+
+    # The catalog of the Architectures page
+    CATALOG_PROBE = "catalog.probe"
+    CATALOG_CANCEL = "catalog.cancel"
+    CATALOG_REFRESH = "catalog.refresh"
+    CATALOG_SEARCH = "catalog.search"
+    CATALOG_FAMILY = "catalog.family"
+    CATALOG_PARAMETERS = "catalog.parameters"
+    CATALOG_MACS = "catalog.macs"
+    CATALOG_ONLY = "catalog.only"
+    CATALOG_PART = "catalog.part"
+    CATALOG_TABLE = "catalog.table"
+    CATALOG_ADD = "catalog.add"
+    CATALOG_CSV = "catalog.csv"
+    CATALOG_VIEW = "catalog.view"
+    CATALOG_COST = "catalog.cost"
 
     # Predictions
     PREDICT_SOURCE = "predictions.source"
