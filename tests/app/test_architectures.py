@@ -71,17 +71,6 @@ def test_any_timm_name_works(open_app: OpenApp) -> None:
     assert "not in the catalog" in texts(app)
 
 
-def test_layers_can_be_searched(open_app: OpenApp) -> None:
-    app = open_app(PAGE)
-    everything = len(app.dataframe[1].value)
-    app.text_input(key=Key.NETWORK_SEARCH.of("0")).set_value("LAYER4").run()
-    found = app.dataframe[1].value
-    assert 0 < len(found) < everything
-    assert all("layer4" in name for name in found["Layer"])
-    app.text_input(key=Key.NETWORK_SEARCH.of("0")).set_value("nothing has this name").run()
-    assert not app.exception
-
-
 def test_choices_stand_in_the_url(open_app: OpenApp) -> None:
     app = open_app(PAGE)
     app.selectbox(key=Key.NETWORK_AGAINST).set_value("vgg16").run()
