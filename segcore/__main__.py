@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from segcore.cli import compare, datasets, measure, networks, queue, runs, seal, studies
+from segcore.cli import catalog, compare, datasets, measure, networks, queue, runs, seal, studies
 from segcore.errors import LaunchError, SegcoreError, TrainingError
 
 FLAGS = {
@@ -62,6 +62,7 @@ app.add_typer(queue.app, name="queue")
 app.command("compare")(compare.compare)
 app.command("report")(compare.report)
 app.command("summary")(networks.summary)
+app.command("catalog")(catalog.catalog)
 app.command("predict")(networks.predict)
 
 

@@ -80,7 +80,14 @@ class UnknownBackboneError(ModelError, LookupError):
 
 
 class IncompatibleError(ModelError):
-    """The backbone exists but does not work with this decoder or image size."""
+    """The backbone exists but does not work with this decoder or image size.
+
+    `reason` says why in a few words, alike for all that fail alike.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, reason: str = "") -> None:
+        super().__init__(message, field=field)
+        self.reason = reason
 
 
 class WeightsError(ModelError):

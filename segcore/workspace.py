@@ -47,6 +47,11 @@ class Workspace:
         return self.root / "weights"
 
     @property
+    def catalog(self) -> Path:
+        """What probing all architectures found; can be made again."""
+        return self.root / "catalog"
+
+    @property
     def trash(self) -> Path:
         return self.root / ".trash"
 

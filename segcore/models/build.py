@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from segcore.errors import IncompatibleError, UnknownBackboneError, nearest
 from segcore.models import catalog
 from segcore.models.pretrained import load_encoder
+from segcore.models.refusals import BUILD_ERRORS as BUILD_ERRORS
+from segcore.models.refusals import refusal
 from segcore.models.shapes import shapes_only
 from segcore.models.weights import WeightsSource, locate
 
@@ -23,12 +25,6 @@ with warnings.catch_warnings():
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-# What timm's and smp's constructors raise for combinations they were not made for.
-BUILD_ERRORS = (TypeError, ValueError, RuntimeError, AssertionError, AttributeError, LookupError, ArithmeticError)
-
-DILATING = ("deeplabv3", "deeplabv3plus", "pan")
-"""Decoders that spread the filters of the backbone's last stages."""
 
 
 class Segmenter(nn.Module):
@@ -124,7 +120,7 @@ def skeleton(encoder: str, decoder: str, classes: int, image_size: int) -> Segme
             warnings.simplefilter("ignore")
             network = smp.create_model(decoder, f"tu-{encoder}", encoder_weights=None, classes=classes, **options)
     except BUILD_ERRORS as error:
-        raise IncompatibleError(why_not(encoder, decoder, image_size, error), field="decoder") from error
+        raise incompatible(encoder, decoder, image_size, error) from error
     return Segmenter(network, encoder_name=encoder, decoder_name=decoder, classes=classes)
 
 
@@ -147,23 +143,29 @@ def check_names(encoder: str, decoder: str) -> None:
         )
 
 
-def probe(encoder: str, decoder: str, image_size: int) -> None:
+def probe(encoder: str, decoder: str, image_size: int, classes: int = 2) -> Segmenter:
     """Check on the meta device, in a second and without memory, that a combination can be trained.
+
+    Returns:
+        The blueprint on which that was found out, in training mode.
 
     Raises:
         UnknownBackboneError: no such encoder or decoder.
         IncompatibleError: they do not go together at this image size; says why and what to use instead.
     """
-    model = blueprint(encoder, decoder, 2, image_size).train()
+    model = blueprint(encoder, decoder, classes, image_size).train()
     try:
         logits = model(torch.empty(2, 3, image_size, image_size, device="meta"))
     except BUILD_ERRORS as error:
-        raise IncompatibleError(why_not(encoder, decoder, image_size, error), field="decoder") from error
-    if tuple(logits.shape) != (2, 2, image_size, image_size):
+        raise incompatible(encoder, decoder, image_size, error) from error
+    if tuple(logits.shape) != (2, classes, image_size, image_size):
         why = f"it answers with {logits.shape[-2]} × {logits.shape[-1]} pixels for {image_size} × {image_size}"
         raise IncompatibleError(
-            f"{_pair(encoder, decoder)} do not go together: {why}. Use U-Net or another backbone.", field="decoder"
+            f"{_pair(encoder, decoder)} do not go together: {why}. Use U-Net or another backbone.",
+            field="decoder",
+            reason="the mask has another size than the image",
         )
+    return model
 
 
 def _size_arguments(encoder: str, image_size: int) -> dict[str, int]:
@@ -176,33 +178,32 @@ def _pair(encoder: str, decoder: str) -> str:
     return f"Backbone {encoder!r} and decoder {catalog.DECODERS[decoder].title}"
 
 
+def incompatible(encoder: str, decoder: str, image_size: int, error: Exception) -> IncompatibleError:
+    """Return the error that says in plain words why a combination cannot be built, and what can be used instead.
+
+    Args:
+        encoder: as it was asked for, like `decoder` and `image_size`.
+        error: what building it, or running it, raised.
+    """
+    found = refusal(encoder, decoder, image_size, error, works_at=lambda size: _works(encoder, decoder, size))
+    where = f" at {image_size} pixels" if found.at_this_size else ""
+    detail = f" ({found.detail})" if found.detail else ""
+    return IncompatibleError(
+        f"{_pair(encoder, decoder)} do not go together{where}: {found.reason}{detail}. {found.advice}",
+        field="decoder",
+        reason=found.reason,
+    )
+
+
 def why_not(encoder: str, decoder: str, image_size: int, error: Exception) -> str:
-    """Say in plain words why a combination cannot be built, and what can be used instead."""
-    text = str(error)
-    start = f"{_pair(encoder, decoder)} do not go together"
-    if decoder in DILATING and ("output_stride" in text or isinstance(error, AssertionError)):
-        return (
-            f"{start}: this decoder spreads the backbone's filters (dilation), which this backbone cannot do. "
-            "Use U-Net, FPN or any decoder but DeepLab and PAN."
-        )
-    if decoder != "dpt" and _single_resolution(encoder):
-        return (
-            f"{start}: the backbone keeps one resolution (a plain transformer), and this decoder needs several. "
-            "Use the decoder DPT, or a backbone with stages such as Swin or PVT v2."
-        )
-    if image_size % 32:
-        return f"{start} at {image_size} pixels: the image size must be a multiple of 32."
-    if "too small" in text:
-        return f"{start} at {image_size} pixels: the features become too small. Use a larger image size or U-Net."
-    why = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    return f"{start} at {image_size} pixels ({why}). Try U-Net, another image size, or a backbone of the catalog."
+    """Return the message of `incompatible`."""
+    return str(incompatible(encoder, decoder, image_size, error))
 
 
-def _single_resolution(encoder: str) -> bool:
-    """Whether all features of a backbone have the same resolution."""
+def _works(encoder: str, decoder: str, image_size: int) -> bool:
+    """Whether a combination works at some image size."""
     try:
-        with shapes_only():
-            model: Any = timm.create_model(encoder, features_only=True)
-    except BUILD_ERRORS:
+        blueprint(encoder, decoder, 2, image_size).train()(torch.empty(2, 3, image_size, image_size, device="meta"))
+    except (IncompatibleError, *BUILD_ERRORS):
         return False
-    return len(set(model.feature_info.reduction())) == 1
+    return True

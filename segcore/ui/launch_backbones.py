@@ -7,6 +7,7 @@ not mounted the browser sends what it last knew, or nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import streamlit as st
 
@@ -45,6 +46,17 @@ def choose(names: tuple[str, ...]) -> None:
     state[Key.LAUNCH_OTHER] = ""
     state[_CHOSEN] = names
     state[_VERSION] = state.get(_VERSION, 0) + 1
+
+
+def add(names: Iterable[str]) -> None:
+    """Choose these beside what is chosen already; to be called before the widgets are drawn.
+
+    Backbones offered by name are pressed, others typed.
+    """
+    state = st.session_state
+    wanted = tuple(dict.fromkeys([*chosen(), *names]))
+    choose(tuple(name for name in wanted if name in catalog.BACKBONES))
+    state[Key.LAUNCH_OTHER] = ", ".join(name for name in wanted if name not in catalog.BACKBONES)
 
 
 def chosen() -> tuple[str, ...]:
