@@ -37,8 +37,6 @@ def test_page_opens_with_a_network_taken_apart(open_app: OpenApp) -> None:
     stages = app.dataframe[0].value
     assert list(stages["Size"][:5]) == ["128 × 128", "64 × 64", "32 × 32", "16 × 16", "8 × 8"]
     assert list(stages["Channels"][:5]) == [64, 64, 128, 256, 512]
-    assert "Deep Residual Learning" in texts(app)
-    assert "bsd" in texts(app)
 
 
 def test_two_networks_stand_side_by_side(open_app: OpenApp) -> None:
@@ -68,7 +66,6 @@ def test_any_timm_name_works(open_app: OpenApp) -> None:
     app = open_app(PAGE, backbone="resnet14t")
     assert not app.exception
     assert not app.error
-    assert "not in the catalog" in texts(app)
 
 
 def test_choices_stand_in_the_url(open_app: OpenApp) -> None:

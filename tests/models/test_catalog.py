@@ -70,17 +70,13 @@ def test_memory_of_every_backbone_is_what_a_pass_through_it_saves(name: str) -> 
     assert said.activations == pytest.approx(found.activations, rel=0.001)
 
 
-def test_titles_families_and_texts_are_complete() -> None:
+def test_titles_and_families_are_complete() -> None:
     assert set(ORIGINAL_SIX) <= set(BACKBONES) and len(BACKBONES) >= 20
     assert {backbone.family for backbone in BACKBONES.values()} == set(FAMILIES)
     assert len({backbone.title for backbone in BACKBONES.values()}) == len(BACKBONES)
     for backbone in BACKBONES.values():
         assert FAMILIES[backbone.family].year <= backbone.year
         assert "nc" not in backbone.license, "non-commercial weights are not offered by default"
-    for entry in [*FAMILIES.values(), *DECODERS.values()]:
-        assert entry.url.startswith("https://") and entry.paper and entry.title
-        assert 35 <= len(entry.text.split()) <= 130, entry.name
-        assert entry.text.endswith(".") and "  " not in entry.text
 
 
 def test_decoders_are_those_of_smp() -> None:
