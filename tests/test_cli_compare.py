@@ -42,7 +42,14 @@ def test_compare_prints_contenders_and_a_sentence_for_each_pair(store: RunStore,
     assert "ResNet-18" in table and "EfficientNet-Lite0" in table and "±" in table
     assert "margin 1 point)" in sentences
     assert len([line for line in sentences.splitlines() if "3 seeds, 2 images" in line]) == 1
+    assert "mean ± 95 % over seeds alone" in table  # its images are of one scene
     assert err == ""
+
+
+def test_compare_with_one_seed_says_that_its_intervals_are_over_images(store: RunStore, call: Call) -> None:
+    factories.make_contest(store, seeds=[3])
+    out, _ = call("compare", "contest")
+    assert "mean ± 95 % over images alone" in out and "may settle it." in out
 
 
 def test_compare_says_what_is_left_out_and_what_differs(store: RunStore, call: Call) -> None:

@@ -152,7 +152,7 @@ def _print_contenders(findings: Findings) -> None:
         )
     title = (
         f"{', '.join(study.name for study in findings.studies)}: {findings.score_title} on the {part} images, "
-        "mean ± 95 % over seeds and images"
+        f"mean ± 95 % over {findings.over}"
     )
     columns = ("backbone", f">{findings.score_title}", ">over seeds", ">seeds", "alike", ">training", ">parameters")
     if rows:

@@ -115,12 +115,16 @@ def _settling(still_open: Sequence[Verdict], first: Standing, comparison: Compar
         known = [value for value in minutes if value is not None]
         time = f", {duration(60 * more * sum(known))} of training in all" if len(known) == len(minutes) else ""
         what = "that" if len(verdicts) == len(still_open) else _listed(verdicts, first, comparison)
-        said.append(f"About {plural(more, 'more seed')} of each backbone would settle {what}{time}.")
+        # With one seed nobody knows what others will show.
+        verb = "would" if all(v.settle and v.settle.leads_to for v in verdicts) else "may"
+        said.append(f"About {plural(more, 'more seed')} of each backbone {verb} settle {what}{time}.")
     if verdicts := by_way.get(Way.IMAGES):
         images = max(v.settle.images or 0 for v in verdicts if v.settle)
+        seeds = max(v.settle.seeds or 0 for v in verdicts if v.settle)
+        also = f" and {plural(seeds, 'more seed')} of each" if seeds else ""
         said.append(
             f"No number of seeds would settle {_listed(verdicts, first, comparison)}: that takes about "
-            f"{plural(images, 'more validation image')}."
+            f"{plural(images, 'more validation image')}{also}."
         )
     if by_way.get(Way.SCENES):
         said.append("All validation images are of one scene: to be sure takes images of others, or folds.")

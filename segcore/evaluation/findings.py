@@ -66,6 +66,12 @@ class Findings:
         """What people call the score: "mIoU", "IoU of roof"."""
         return score_title(self.score)
 
+    @property
+    def over(self) -> str:
+        """What the intervals of the means are over: "seeds and images", or what of it there is."""
+        scopes = {s.estimate.scope for s in self.standings if s.estimate}
+        return f"{scopes.pop()} alone" if scopes in ({"images"}, {"seeds"}) else "seeds and images"
+
     def letters(self, label: str) -> str:
         """Return the letters of a contender; "" where it has no result."""
         return next((c.letters[label] for c in self.comparisons if label in c.letters), "")

@@ -49,11 +49,16 @@ def _why_not(verdict: Verdict, comparison: Comparison) -> str:
 
 
 def points_text(estimate: Estimate) -> str:
-    """Write a difference in points with its 95 % interval: "3.2 ± 1.1 points"; digits as the interval bears."""
+    """Write a difference in points with its 95 % interval: "3.2 ± 1.1 points"; digits as the interval bears.
+
+    No score has more than 100 points, so a wider interval, as one or two degrees of freedom can give, is "± >100".
+    """
     low, high = estimate.interval()
     half = 100 * (high - low) / 2
     mean = 100 * estimate.mean
     if math.isnan(half):
         return f"{mean:.1f} points"
+    if half > 100:
+        return f"{mean:.0f} ± >100 points"
     digits = 0 if half >= 9.95 else 1 if half >= 0.095 or half == 0 else 2
     return f"{mean:.{digits}f} ± {half:.{digits}f} points"

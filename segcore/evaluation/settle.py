@@ -67,8 +67,9 @@ class Settle:
         time = f" (about {duration(3600 * self.hours)} of training)" if self.hours else ""
         seeds = f"{plural(self.seeds or 0, 'more seed')} of each{time}"
         if self.way is Way.SEEDS:
-            result = f", the likely answer then being “{self.leads_to}”" if self.leads_to else ""
-            return f"About {seeds} would settle it{result}."
+            if self.leads_to is None:  # what these seeds will show is not known
+                return f"About {seeds} may settle it."
+            return f"About {seeds} would settle it, the likely answer then being “{self.leads_to}”."
         if self.way is Way.IMAGES:
             scenes = f" in {plural(self.groups or 0, 'more scene')}" if self.groups != self.images else ""
             images = f"{plural(self.images or 0, 'more validation image')}{scenes}"

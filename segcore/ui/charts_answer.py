@@ -6,7 +6,8 @@ import streamlit as st
 
 from segcore import figures
 from segcore.evaluation.answer import Said, answer
-from segcore.evaluation.verdicts import Comparison
+from segcore.evaluation.comparison import mean_interval
+from segcore.evaluation.verdicts import Comparison, Standing
 from segcore.figures.ranking import groups_alike
 from segcore.ui import live_chart, more_seeds
 from segcore.ui.charts_data import Shown
@@ -90,10 +91,27 @@ def _draw_rank(shown: Shown, comparison: Comparison, place: int) -> None:
         key=f"charts.rank:{shown.key}:{place}:{comparison.score}",
         alt=f"Validation {title} of every backbone with 95 % intervals",
     )
+    st.caption(rank_caption(comparison))
+
+
+def rank_caption(comparison: Comparison) -> str:
+    """Say how the rank plot is to be read; "" where one backbone with one seed explains itself."""
     parts = []
-    if any(s.estimate and s.estimate.scope == "seeds and images" for s in comparison.standings):
+    both = [s for s in comparison.standings if s.estimate and s.estimate.scope == "seeds and images"]
+    if both:
         parts.append("Thin: what other seeds and other images may give. Thick: other seeds on these very images.")
+    if any(_thick_is_longer(standing, comparison) for standing in both):
+        parts.append("It can be the longer one where there are few seeds: alone, they say little of how seeds differ.")
     if groups_alike(comparison):
         parts.append("A bar on the right joins backbones of which none is shown to be better than another.")
-    parts.append("Pairs are judged by their difference on the same images, so overlapping intervals decide nothing.")
-    st.caption(" ".join(parts))
+    if len(comparison.standings) > 1:
+        parts.append("Pairs are judged by their difference on the same images: overlapping intervals decide nothing.")
+    return " ".join(parts)
+
+
+def _thick_is_longer(standing: Standing, comparison: Comparison) -> bool:
+    """Whether the interval over seeds alone is the longer one; two estimates of what few seeds tell can disagree so."""
+    assert standing.estimate is not None
+    low, high = standing.estimate.interval()
+    alone = mean_interval(cells.score(comparison.score) for cells in standing.by_seed.values())
+    return 2 * alone.half_width > high - low

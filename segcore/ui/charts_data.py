@@ -76,10 +76,7 @@ class Shown:
     @property
     def over(self) -> str:
         """What the intervals are over: "seeds and images", or what of it there is."""
-        scopes = {s.estimate.scope for s in self.findings.standings if s.estimate}
-        if scopes in ({"images"}, {"seeds"}):
-            return f"{scopes.pop()} alone"
-        return "seeds and images"
+        return self.findings.over
 
     @property
     def collapsed(self) -> set[str]:

@@ -18,11 +18,12 @@ from segcore.evaluation import racing
 from segcore.evaluation.comparison import contenders, result_table
 from segcore.evaluation.racing import RacedOut
 from segcore.evaluation.statistics import Estimate
+from segcore.evaluation.studies import compare_study
 from segcore.evaluation.verdicts import compare
 from segcore.runs import Evaluation
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.ui import charts_confusion, charts_costs, charts_view, live_chart
+from segcore.ui import charts_answer, charts_confusion, charts_costs, charts_view, live_chart
 from segcore.ui.state import Key
 from tests import factories
 from tests.app.conftest import ROOT, OpenApp, collapse, texts
@@ -93,6 +94,19 @@ def test_curves_show_every_backbone(store: RunStore) -> None:
         names = " ".join(lines(spec(app, kind)))
         assert "ResNet-18" in names
         assert "EfficientNet-Lite0" in names
+
+
+def test_the_rank_plot_is_explained_as_far_as_it_goes(store: RunStore) -> None:
+    def caption(name: str) -> str:
+        return charts_answer.rank_caption(compare_study(store.study(name)))
+
+    factories.make_run(store, study="alone")
+    assert caption("alone") == ""
+    factories.make_contest(store, "five", seeds=range(5), wild={})
+    assert "Thick: other seeds" in caption("five") and "longer" not in caption("five")
+    # Where seeds differ more than images, two of them alone give Student's t of one degree of freedom.
+    factories.make_contest(store, "two", seeds=range(2), wild={"vgg16.tv_in1k": 0.05})
+    assert "It can be the longer one where there are few seeds" in caption("two")
 
 
 def test_the_open_tab_stands_in_the_url(store: RunStore, open_app: OpenApp) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from segcore.evaluation.answer import Said, answer, basis, names, score_text
 from segcore.evaluation.findings import gather
+from segcore.evaluation.settle import Answer, Settle, Way
 from segcore.store import RunStore
 from tests import factories
 
@@ -60,6 +62,19 @@ def test_one_seed_is_not_sure_whatever_the_difference(store: RunStore) -> None:
         found.sentences
     )
     assert found.more_seeds == 2
+    assert any(text.startswith("About 2 more seeds of each backbone may settle that, ") for text in found.sentences)
+
+
+def test_images_that_settle_it_with_more_seeds_are_named_with_them(store: RunStore) -> None:
+    factories.make_contest(store, skills={A: 0.86, B: 0.8598}, seeds=range(3))
+    findings = gather([store.study("contest")])
+    (comparison,) = findings.comparisons
+    wanted = Settle(Way.IMAGES, seeds=7, images=40, groups=20)
+    verdict = replace(comparison.verdicts[0], answer=Answer.CANNOT_TELL, settle=wanted)
+    found = answer(findings, replace(comparison, verdicts=[verdict]), majority=None)
+    assert any(
+        text.endswith("takes about 40 more validation images and 7 more seeds of each.") for text in found.sentences
+    )
 
 
 def test_one_seed_of_one_backbone_is_named(store: RunStore) -> None:

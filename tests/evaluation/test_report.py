@@ -17,6 +17,7 @@ from segcore.__main__ import app
 from segcore.config import ClassInfo
 from segcore.evaluation import report, seal
 from segcore.evaluation.report import rerun
+from segcore.evaluation.report.evidence import METHOD
 from segcore.evaluation.report.markup import Html, script_json, table, tag, text
 from segcore.status import RunState
 from segcore.store import RunStore
@@ -81,6 +82,14 @@ def test_report_of_a_study_says_all(store: RunStore) -> None:
     assert "python -m segcore study run s --dataset tiny" in said
     assert "Written by segcore 0.1.0" in said
     assert "Satterthwaite" in said and "Holm" in said
+
+
+def test_one_seed_is_counted_and_its_intervals_are_called_what_they_are(store: RunStore) -> None:
+    factories.make_contest(store, seeds=[7])
+    said = read(store, "contest").text
+    assert "over images alone" in said and "over seeds and images" not in said.replace(METHOD, "")
+    row = re.search(r"cannot tell [+-][\d.]+ .*? (\d+) (\d+) 2 more seeds", said)
+    assert row is not None and row.groups() == ("1", "40")  # how many seeds, not which
 
 
 def test_report_loads_nothing(store: RunStore) -> None:

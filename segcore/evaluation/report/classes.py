@@ -38,7 +38,7 @@ def add_classes(page: Page, findings: Findings) -> None:
         "Class by class",
         page.chart(
             figures.class_map(classes, {titles[label]: of_one for label, of_one in found.items()}),
-            "IoU of each class in percent, with its 95 % interval over seeds and images; – is absent.",
+            f"IoU of each class in percent, with its 95 % interval over {findings.over}; – is absent.",
             alt="IoU of every class by backbone",
         ),
         page.chart(
@@ -57,7 +57,7 @@ def add_classes(page: Page, findings: Findings) -> None:
             ],
         ),
         paragraph(
-            "IoU with its 95 % interval over seeds and images. A class in neither masks nor predictions is absent: it "
+            f"IoU with its 95 % interval over {findings.over}. A class in neither masks nor predictions is absent: it "
             "has no IoU and is left out of the mean.",
             class_="caption",
         ),

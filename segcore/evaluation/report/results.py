@@ -57,7 +57,7 @@ def add_contenders(page: Page, findings: Findings) -> None:
         table(columns, rows),
         bullets(_alarms(findings)),
         paragraph(
-            "± is the 95 % interval of the mean over other seeds and other images. Backbones that share a letter "
+            f"± is the 95 % interval of the mean over {findings.over}. Backbones that share a letter "
             "cannot be told apart. The kept epoch is the best on these same images, so every score is a little high.",
             class_="caption",
         ),
@@ -68,7 +68,7 @@ def _rank_chart(page: Page, findings: Findings, comparison: Comparison) -> Html:
     collapsed = [label for label, row in findings.rows.items() if row["collapsed"]]
     return page.chart(
         figures.rank_plot(comparison, f"Validation {findings.score_title}", flagged=collapsed),
-        "The thin interval is over seeds and images, the thick pale one over seeds alone. The bars on the right join "
+        f"The thin interval is over {findings.over}, a thick pale one over seeds alone. The bars on the right join "
         "those that cannot be told apart; ⚠ marks those of which a run collapsed.",
         alt=f"Validation {findings.score_title} of every backbone",
     )
@@ -145,7 +145,7 @@ def _numbers(comparison: Comparison) -> Html:
         row.append(_interval(resampled.get(frozenset((verdict.first, verdict.second)), (math.nan, math.nan))))
         if folded:
             row += _over_folds(verdict)
-        row += [", ".join(map(str, verdict.seeds)) or "none", str(verdict.images), _settles(verdict)]
+        row += [str(len(verdict.seeds)), str(verdict.images), _settles(verdict)]
         rows.append(row)
     return table(columns, rows)
 
