@@ -45,14 +45,15 @@ def atlas_scatter(dots: Sequence[Dot], *, chosen: Collection[str] = (), what: st
             families.setdefault(dot.family, []).append(dot)
     for family, members in families.items():
         _add(chart, members, family)
-    ringed = [dot for dot in dots if dot.name in chosen]
+    ringed = sorted((dot for dot in dots if dot.name in chosen), key=lambda dot: dot.parameters)
     if ringed:
         chart.add_scatter(
             x=[dot.parameters / 1e6 for dot in ringed],
             y=[dot.macs / 1e9 for dot in ringed],
             mode="markers+text",
             text=[plain(dot.title) for dot in ringed],
-            textposition="top center",
+            # In turn, as relatives stand close together.
+            textposition=[("top center", "bottom center")[place % 2] for place in range(len(ringed))],
             marker={"symbol": "circle-open", "size": 16, "color": INK, "line": {"width": 2}},
             hoverinfo="skip",
             showlegend=False,

@@ -90,12 +90,20 @@ def _first_paper(module: str) -> str:
     return found.group(1) if found else ""
 
 
+@cache
+def _pretrained() -> dict[str, list[str]]:
+    """Architecture -> its names with weights tags; asked of timm one by one it takes a minute for all."""
+    found: dict[str, list[str]] = {}
+    for name in timm.list_pretrained():
+        found.setdefault(name.partition(".")[0], []).append(name)
+    return found
+
+
 def _weights(architecture: str) -> tuple[Published, ...]:
     """Return the weights that timm knows of an architecture, its default first."""
-    names = timm.list_pretrained(f"{architecture}.*") or timm.list_pretrained(architecture)
     default = timm.models.get_pretrained_cfg(architecture)
     found = []
-    for name in names:
+    for name in _pretrained().get(architecture, ()):
         config = timm.models.get_pretrained_cfg(name, allow_unregistered=False)
         if config is not None:
             found.append(Published(config.tag or "", config.license, config.hf_hub_id or None))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import lcm
 from typing import Any
 
 import timm
@@ -52,8 +54,17 @@ def refusal(
         )
     if decoder != "dpt" and (unfit := _unfit_features(encoder)) is not None:
         return unfit
-    if image_size % 32:
-        return Refusal("the image size must be a multiple of 32", "Choose one that is.", at_this_size=True)
+    step = re.search(r"divisible by (\d+)", text)
+    wanted = int(step.group(1)) if step is not None else 32
+    if image_size % wanted:
+        common = lcm(wanted, 32)  # as most others want it
+        return Refusal(
+            f"the image size must be a multiple of {wanted}",
+            f"Use one that is, such as {max(1, round(image_size / common)) * common}.",
+            at_this_size=True,
+        )
+    if "Depth of the encoder" in text:
+        return Refusal("the backbone has fewer stages than the decoder needs", "Use another backbone.")
     if "too small" in text:
         return Refusal("the features become too small", "Use a larger image size or U-Net.", at_this_size=True)
     own_size = _own_size(encoder)
@@ -65,7 +76,7 @@ def refusal(
             at_this_size=True,
         )
     why = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    instead = "another backbone" if decoder == "unet" else "U-Net, another backbone"
+    instead = "another backbone" if decoder in ("unet", "dpt") else "U-Net, another backbone"
     return Refusal(
         "the libraries cannot put them together",
         f"Try {instead}, or another image size.",

@@ -40,9 +40,11 @@ def draw(chosen: Chosen) -> None:
     entries = list(contents.entries.values()) or catalog_filters.curated(atlas)
     found = catalog_filters.rows(entries, results, atlas)
     shown, part = catalog_filters.draw(found)
+    picture = st.container()  # above the table, whose ticks it shows
     selected = catalog_table.draw(shown, part, study)
     _draw_actions(shown, selected, atlas)
-    catalog_charts.draw(shown, part, selected, study, results, atlas)
+    with picture:
+        catalog_charts.draw(shown, part, selected, study, results, atlas)
     _draw_reasons(contents)
 
 
@@ -59,12 +61,13 @@ def _results() -> tuple[Study | None, list[ResultRow]]:
     """Draw the choice of the study whose scores are shown, and return it with what its backbones reached."""
     store = RunStore()
     studies = {study.name: study for study in store.studies()}
-    name = choose(
-        Param.STUDY,
-        "Show the accuracy reached in study",
-        list(studies),
-        help="Scores of several studies do not compare: data, recipe and size may differ. So it is one at a time.",
-    )
+    with st.container(width=460):
+        name = choose(
+            Param.STUDY,
+            "With the accuracy reached in study",
+            list(studies),
+            help="Scores of several studies do not compare: data, recipe and size may differ. So it is one at a time.",
+        )
     if name is None:
         return None, []
     runs, damaged = sound(studies[name].runs(), "val")

@@ -18,7 +18,7 @@ from segcore.ui.state import Key
 
 Part = Literal["network", "encoder"]
 PARTS: dict[Part, str] = {"network": "Whole network", "encoder": "Backbone alone"}
-WORKS, HERE, COMMERCIAL, TRAINED = "works", "weights here", "commercial use", "trained"
+WORKS, HERE, COMMERCIAL, TRAINED = "working", "weights here", "commercial use", "trained"
 ONLY = {
     WORKS: "Those that can be trained in this decoder at this size.",
     HERE: "Those with pretrained weights in a local folder or the Hub's cache on this machine.",
@@ -92,7 +92,7 @@ def draw(found: Sequence[Row]) -> tuple[list[Row], Part]:
             placeholder="for example convnext or in22k",
             help="Part of the name of the architecture, of its family or of its weights.",
             persist_state="session",
-            width=240,
+            width=210,
         )
         chosen = st.multiselect(
             "Family",
@@ -101,13 +101,13 @@ def draw(found: Sequence[Row]) -> tuple[list[Row], Part]:
             format_func=lambda name: f"{name} ({families[name]})",
             placeholder="all",
             persist_state="session",
-            width=300,
+            width=235,
         )
-        most_parameters = _limit("At most … million parameters", Key.CATALOG_PARAMETERS)
-        most_macs = _limit("At most … billion MACs", Key.CATALOG_MACS)
+        most_parameters = _limit("Parameters up to (million)", Key.CATALOG_PARAMETERS)
+        most_macs = _limit("MACs up to (billion)", Key.CATALOG_MACS)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         only = st.pills(
-            "Only those that …",
+            "Only",
             list(ONLY),
             selection_mode="multi",
             default=[WORKS],
@@ -131,7 +131,7 @@ def draw(found: Sequence[Row]) -> tuple[list[Row], Part]:
 
 def _limit(label: str, key: Key) -> float | None:
     value: float | None = st.number_input(
-        label, min_value=0.0, value=None, key=key, placeholder="no limit", persist_state="session", width=200
+        label, min_value=0.0, value=None, key=key, placeholder="no limit", persist_state="session", width=190
     )
     return value
 

@@ -41,8 +41,8 @@ def _draw_left(atlas: Atlas, contents: Contents, found: probing.Probing | None) 
     mine = found is not None and (found.decoder, found.image_size) == (atlas.decoder, atlas.image_size)
     ended = {"interrupted": "Its process died.", "cancelled": "It was cancelled."}
     why = (found.message or ended.get(found.state, "")) if found is not None and mine else ""
-    count = f"{len(contents.entries):,} of {contents.total:,}" if contents.total else f"{len(contents.entries):,}"
-    text = f"**{count} architectures are probed.** {escape(why)}"
+    left = f"{contents.total - len(contents.entries):,} architectures are" if contents.total else "The others are"
+    text = f"**{left} not probed yet.** {escape(why)}"
     st.warning(text.strip(), icon=":material/hourglass_top:")
     _offer(atlas, "Go on where it stopped")
 

@@ -32,6 +32,7 @@ def draw(shown: Sequence[Row], part: Part, study: Study | None) -> list[Row]:
         key=Key.CATALOG_TABLE.of(_digest([row.entry.architecture for row in shown])),
         on_select="rerun",
         selection_mode="multi-row",
+        placeholder="",
         column_config=_columns(part, study),
         column_order=[name for name in table_row(shown[0], part) if _is_told(name, shown)],
     )
@@ -50,9 +51,9 @@ def table_row(row: Row, part: Part) -> dict[str, Any]:
         "MACs": None if macs is None else macs / 1e9,
         "mIoU": max((100 * result["miou"] for result in row.results if result["miou"] is not None), default=None),
         "Reached": "; ".join(reached(result) for result in row.results),
-        "Weights": ", ".join(found.tag for found in entry.weights),
+        "Here": "yes" if row.here else "",
         "Licence": ", ".join(dict.fromkeys(found.license or "not stated" for found in entry.weights)),
-        "Here": bool(row.here),
+        "Weights": ", ".join(found.tag for found in entry.weights),
         "Channels": " · ".join(str(channels) for channels, _ in entry.features),
         "From": f"1/{entry.features[0][1]}" if entry.features else "",
         "Why it does not work": entry.why_not,
@@ -89,7 +90,7 @@ def _columns(part: Part, study: Study | None) -> dict[str, Any]:
             "Pretrained weights", help="timm's tags, its default first: on what and how they were trained."
         ),
         "Licence": text(help="Of the weights, as timm states it. cc-by-nc and the like rule out commercial use."),
-        "Here": st.column_config.CheckboxColumn("Weights here", help="In a local folder or the Hub's cache."),
+        "Here": text("Weights here", help="In a local folder or the Hub's cache."),
         "Channels": text(help="Of the features handed to the decoder, fine to coarse."),
         "From": text("Finest", help="Resolution of the finest features, as a share of the image's."),
         "Why it does not work": text(width="large"),
