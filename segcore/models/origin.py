@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import timm
 
-from segcore.models.catalog import check_architecture
+from segcore.models.catalog import FAMILIES, Family, check_architecture
+from segcore.models.lineage import lineage
 
 _PAPER = re.compile(r"`([^`\n]+)`\s+-\s+(https://arxiv\.org/abs/[\w.]+)")
 """How timm's modules cite: `Title` - https://arxiv.org/abs/1512.03385"""
@@ -20,10 +21,19 @@ class Origin:
 
     module: str
     """timm's module, which holds relatives as well: "efficientnet"."""
+    family: str
+    """What it belongs to, in the words of `lineage`."""
+    year: int | None
+    """Of that family's paper; None where none is known."""
     papers: tuple[tuple[str, str], ...]
     """Title and address of each that the module's docstring names; not all are about this architecture."""
     weights: tuple[tuple[str, str], ...]
     """Tag and licence of each set of pretrained weights; the licence is "" where timm states none."""
+
+    @property
+    def kin(self) -> Family | None:
+        """The family of the catalog that it belongs to, if any."""
+        return next((family for family in FAMILIES.values() if family.title == self.family), None)
 
 
 def origin(encoder: str) -> Origin:
@@ -35,9 +45,11 @@ def origin(encoder: str) -> Origin:
     architecture = encoder.partition(".")[0]
     check_architecture(architecture)
     module = timm.models.model_entrypoint(architecture).__module__
-    papers = _PAPER.findall(sys.modules[module].__doc__ or "")
+    papers = tuple(dict.fromkeys(_PAPER.findall(sys.modules[module].__doc__ or "")))
+    first = papers[0][1].rpartition("/")[2] if papers else ""
+    family, year = lineage(architecture, module.rpartition(".")[2], first)
     weights = []
     for name in timm.list_pretrained(f"{architecture}.*"):
         config = timm.models.get_pretrained_cfg(name)
         weights.append((name.partition(".")[2], (config.license if config else None) or ""))
-    return Origin(module.rpartition(".")[2], tuple(dict.fromkeys(papers)), tuple(weights))
+    return Origin(module.rpartition(".")[2], family, year, papers, tuple(weights))

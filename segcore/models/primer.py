@@ -16,7 +16,7 @@ PRIMER: tuple[tuple[str, str], ...] = (
         "The backbone sees",
         "The backbone, or encoder, turns pixels into features: maps, called channels, of where something is found. "
         "First edges, then textures, then parts of things. It works in stages. From one to the next the resolution "
-        "falls, usually by half, while channels become more. So each point sees more of its surroundings, and "
+        "falls, usually by half, while the number of channels grows. So each point sees more of its surroundings, and "
         "computing stays affordable. Of an image of {size} pixels ResNet-18 keeps {resnet18.coarsest} points. By then "
         "it knows what is there, but no longer exactly where.",
     ),

@@ -23,6 +23,7 @@ IMAGE_SIZE, CLASSES = 256, 12
 """What the table of backbones holds numbers for."""
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_FIXED = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ def placeholders(text: str) -> list[str]:
 
 
 def fill(text: str, numbers: Mapping[str, str]) -> str:
-    """Return `text` with its numbers; a KeyError names one that is not there."""
-    return _PLACEHOLDER.sub(lambda found: numbers[found[1]], text)
+    """Return `text` with its numbers, none of which a line break can part; a KeyError names one that is not there."""
+    filled = _PLACEHOLDER.sub(lambda found: numbers[found[1]].replace(" ", _FIXED), text)
+    return filled.replace(" × ", f"{_FIXED}×{_FIXED}")
 
 
 def backbone_numbers() -> dict[str, str]:
@@ -59,7 +61,7 @@ def backbone_numbers() -> dict[str, str]:
     times and memory_times compare the last two with those of `REFERENCE`.
     """
     reference = BACKBONES[REFERENCE]
-    numbers = {}
+    numbers: dict[str, str] = {}
     for name, row in BACKBONES.items():
         numbers |= {
             f"{name}.parameters": spelled(row.parameters),

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from segcore.models.description import NetworkDescription
     from segcore.ui.architectures_choice import Chosen
 
-COLUMN = 520
-"""Width of a text in pixels: a line that the eye does not lose."""
+COLUMN = 430
+"""Width of a text in pixels: a line that the eye does not lose, and two of them fit beside the sidebar."""
 TAGS_SHOWN = PAPERS_SHOWN = 6
 
 
@@ -93,15 +93,15 @@ def _stranger(encoder: str) -> None:
 
     found = origin(encoder)
     st.subheader(escape(encoder), anchor=False)
+    year = f" ({found.year})" if found.year else ""
     st.markdown(
-        f"This backbone is not in the catalog, so there are no words of ours about it. It comes from timm's module "
-        f"`{found.module}`."
+        f"This backbone is not in the catalog. timm keeps it in the module `{found.module}`; it belongs to the family "
+        f"{escape(found.family)}{year}, of which there are {'these' if found.kin else 'no'} words of ours."
     )
-    kin = [row for row in catalog.BACKBONES.values() if origin(row.name).module == found.module]
-    if kin:
-        titles = dict.fromkeys(catalog.FAMILIES[row.family].title for row in kin)
-        st.markdown(f"The same module holds {escape(', '.join(titles))}, which can be read about below.")
-    if found.papers:
+    if found.kin is not None:
+        _words(found.kin.words, backbone_numbers())
+        st.markdown(_paper(found.kin))
+    elif found.papers:
         count, shown = len(found.papers), found.papers[:PAPERS_SHOWN]
         which = "" if count == 1 else ", not all of them about this backbone"
         first = f"; the first {PAPERS_SHOWN}" if count > PAPERS_SHOWN else ""

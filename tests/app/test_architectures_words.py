@@ -48,7 +48,7 @@ def test_chosen_family_and_decoder_are_told_with_paper_and_licence(open_words: O
     assert f"[{family.paper}]({family.url}) ({family.year})" in text
     assert f"[{decoder.paper}]({decoder.url}) ({decoder.year})" in text
     assert "`resnet18.tv_in1k`, licence bsd-3-clause" in text
-    assert "11.2 million parameters" in text
+    assert "11.2\N{NO-BREAK SPACE}million parameters" in text
     assert "{" not in text
 
 
@@ -76,12 +76,19 @@ def test_of_a_stranger_is_told_what_timm_says(open_words: OpenApp) -> None:
     assert "`ms_in1k` (mit)" in text
 
 
-def test_of_a_stranger_without_weights_that_is_said(open_words: OpenApp) -> None:
+def test_of_a_relative_the_familys_words_are_told(open_words: OpenApp) -> None:
     text = said(open_words(backbone="efficientnet_lite1"))
-    papers = origin("efficientnet_lite1").papers
-    assert "holds EfficientNet, EfficientNetV2," in text
-    assert f"names {len(papers)} papers" in text and papers[0][1] in text and papers[-1][1] not in text
+    family = catalog.FAMILIES["efficientnet"]
+    assert f"the family EfficientNet ({family.year}), of which there are these words" in text
+    assert f"[{family.paper}]({family.url})" in text
     assert "No pretrained weights are published" in text
+
+
+def test_of_many_papers_the_first_are_named(open_words: OpenApp) -> None:
+    text = said(open_words(backbone="mixnet_s"))
+    papers = origin("mixnet_s").papers
+    assert "the family MixNet (2019), of which there are no words" in text
+    assert f"names {len(papers)} papers" in text and papers[0][1] in text and papers[-1][1] not in text
 
 
 def test_words_stay_where_nothing_can_be_built(open_words: OpenApp) -> None:

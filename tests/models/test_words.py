@@ -132,7 +132,7 @@ def test_primer_is_short_and_its_numbers_are_there(unet: NetworkDescription) -> 
         numbers |= network_numbers(name, describe(name, image_size=IMAGE_SIZE, classes=CLASSES), unet)
     whole = " ".join(fill(text, numbers) for _, text in PRIMER)
     assert 250 <= len(whole.split()) <= 400
-    assert "8 × 8 points" in whole
+    assert "8\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}8 points" in whole
 
 
 def test_unknown_number_is_named() -> None:
@@ -284,3 +284,32 @@ def test_widest_holes_find_nothing_in_small_images() -> None:
     network = blueprint(REFERENCE, "deeplabv3", 2, IMAGE_SIZE).network
     widest = max(m.dilation[0] for m in network.get_submodule("decoder").modules() if hasattr(m, "dilation"))
     assert widest >= IMAGE_SIZE // 8
+
+
+def test_upernets_last_filter_is_most_of_it() -> None:
+    described = describe(REFERENCE, decoder="upernet")
+    last = [stage for stage in described.stages if stage.kind == "decoder"][-1]
+    assert last.macs > described.decoder.macs / 2
+
+
+def test_segformer_and_its_head_look_at_no_neighbour() -> None:
+    described = describe(REFERENCE, decoder="segformer")
+    labels = [
+        operation.label
+        for stage in described.stages
+        if stage.kind != "encoder"
+        for block in stage.blocks
+        for operation in block.operations
+        if operation.kind not in ("upsample", "pool")
+    ]
+    assert len(labels) >= 7 and not [label for label in labels if "×" in label and "1×1" not in label]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_timms_relatives_find_the_words_of_their_family(name: str) -> None:
+    kin = origin(name).kin
+    assert kin is not None and kin.name == BACKBONES[name].family
+
+
+def test_a_strange_family_has_no_words() -> None:
+    assert origin("hrnet_w18_small").kin is None

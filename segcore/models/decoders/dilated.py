@@ -21,8 +21,8 @@ DILATED = (
             costs="Wide stages at high resolution are dear. Behind ResNet-18 the backbone works {own.encoder_times} "
             "as much as in a U-Net, and the whole takes {own.times} the multiply-adds. No finer features are handed "
             "over, so outlines are enlarged from an eighth. In small images the widest holes reach past the border "
-            "and find nothing. VGG, DenseNet and the transformers here cannot spread their filters, and it cannot "
-            "train on one image at a time.",
+            "and find nothing. VGG, DenseNet, Swin, PVT and EdgeNeXt cannot spread their filters, and it cannot train "
+            "on one image at a time.",
             choose="For large areas in large images, when time is no concern. Otherwise its successor DeepLabV3+ is "
             "the more sensible first try.",
         ),
@@ -43,7 +43,7 @@ DILATED = (
             costs="Behind ResNet-18 {own.times} the multiply-adds of a U-Net, with {own.parameters} parameters of its "
             "own (U-Net: {unet.parameters}). It lets the resolution fall one step further than DeepLabV3, so that "
             "only the last stage is spread and the backbone works {own.encoder_times} as much as in a U-Net. VGG, "
-            "DenseNet and the transformers here are refused. It cannot train on one image at a time, and in small "
+            "DenseNet, Swin, PVT and EdgeNeXt cannot be used. It cannot train on one image at a time, and in small "
             "images its widest holes find nothing.",
             choose="As the first rival of the U-Net, above all for large images with large and small areas side by "
             "side.",

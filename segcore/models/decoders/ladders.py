@@ -18,8 +18,8 @@ LADDERS = (
             "the backbone had at that very resolution, handed across by a skip connection. Down one side and up the "
             "other, with bridges between: drawn on paper, a U.",
             helps="The bridges still know where every edge runs, so the mask need not guess its outlines from a "
-            "coarse picture. It was made for microscope images when only some dozens had been labelled, and it has "
-            "stayed good at learning from few.",
+            "coarse picture. It was made for microscope images when only some dozens had been labelled, and it is "
+            "still known for learning from few.",
             costs="Behind ResNet-18 its own part has {own.parameters} parameters and takes {own.share} of all "
             "multiply-adds, because its last steps work on large pictures. Other decoders are compared with this one.",
             choose="First, and above all for small datasets with thin or small objects. It also takes image sizes "
@@ -57,12 +57,12 @@ LADDERS = (
             new="A U-Net that weighs. At the bottom, attention lets every point look at every other one. On the way "
             "up, before features of two levels are joined, their channels are weighed by how much they help.",
             helps="Attention at the bottom relates things that lie far apart in the picture; the weights on the way "
-            "up let the network prefer coarse knowledge in one place and fine detail in another kind of scene. It was "
-            "made for organs and tumours, which come in very different sizes.",
+            "up stress, image by image, the channels that matter there. It was made for organs and tumours, which "
+            "come in very different sizes.",
             costs="Behind ResNet-18 only {own.times} the multiply-adds of a U-Net, but {own.parameters} parameters of "
             "its own instead of {unet.parameters}: its filters are as wide as the backbone's stages, so a backbone "
             "with a wide last stage, such as ResNet-50, makes it huge. Attention at the bottom compares all points "
-            "with all others, which large images feel.",
+            "with all others, so that its cost rises steeply with the size of the image.",
             choose="When objects of very different size share a picture and the backbone's last stage is narrow. Look "
             "at the parameters on this page first, with the backbone you mean.",
         ),
@@ -80,9 +80,10 @@ LADDERS = (
             helps="Adding keeps every layer narrow, and the squeeze makes the one step that costs, the enlarging, "
             "cheap. The paper aimed at video on small hardware, and still hands every level of the backbone across.",
             costs="Very little. Behind ResNet-18 the whole network takes {own.times} the multiply-adds of a U-Net; "
-            "decoder and head have {own.parameters} parameters and a share of {own.share} in the computing, where the "
-            "U-Net's have {unet.parameters} and {unet.share}. In training it keeps {own.memory} for each image. With "
-            "so little work done after the bridges, fine detail has less help than in a U-Net.",
+            "decoder and head have {own.parameters} parameters and take {own.share} of the computing, where the "
+            "U-Net's have {unet.parameters} and take {unet.share}. In training it keeps {own.memory} for each image "
+            "(U-Net: {unet.memory}). With so little work done after the bridges, fine detail has less help than in a "
+            "U-Net.",
             choose="When masks must be fast, and behind mobile backbones, whose saving a heavy decoder would eat up. "
             "Also as the cheap end of a comparison between decoders.",
         ),

@@ -44,7 +44,7 @@ PYRAMIDS = (
             "pretraining taught is left out; the paper kept the whole backbone. EfficientNets and MobileNets are "
             "computed to their end all the same. Edges come out coarse.",
             choose="When large areas matter, outlines do not, and time is short. Do not read a weak score as the "
-            "verdict on a backbone: most of that backbone was never asked.",
+            "verdict on a backbone: much of that backbone was never asked.",
         ),
     ),
     Decoder(
@@ -58,12 +58,12 @@ PYRAMIDS = (
             "resolution of the one before, tells every point how much it matters. On the way up, an average of the "
             "coarser level decides which channels of the finer one are let through.",
             helps="Far surroundings are taken in without comparing every point with every other one, and fine "
-            "features pass only where the coarse level finds them useful, which keeps clutter out of the mask.",
+            "features pass only where the coarse level finds them useful, which should keep clutter out of the mask.",
             costs="Its own part is tiny: {own.parameters} parameters and {own.share} of the multiply-adds behind "
             "ResNet-18. But the backbone has to keep its resolution from falling in the last stage, where filters are "
             "spread instead, and so works {own.encoder_times} as much as in a U-Net; all in all {own.times} the "
-            "multiply-adds of the U-Net. VGG, DenseNet and the transformers here cannot spread their filters. It "
-            "cannot train on one image at a time.",
+            "multiply-adds of the U-Net. VGG, DenseNet, Swin, PVT and EdgeNeXt cannot spread theirs. It cannot train "
+            "on one image at a time.",
             choose="When you want wide context in a light decoder, behind a ResNet, a RegNet, an EfficientNet or a "
             "ConvNeXt.",
         ),
@@ -80,11 +80,11 @@ PYRAMIDS = (
             "end all levels are laid side by side at a quarter of the resolution and one wide filter draws them "
             "together.",
             helps="The whole scene informs every level, and the last filter sees all levels at once. The papers of "
-            "Swin and ConvNeXt judged their backbones with it, so results can be set beside theirs.",
-            costs="Most of it arises in that last filter, over many channels at a fairly high resolution. Behind "
-            "ResNet-18 the whole network takes {own.times} the multiply-adds of a U-Net, {own.share} of them outside "
-            "the backbone, and has {own.parameters} parameters besides the backbone's (U-Net: {unet.parameters}). "
-            "Memory in training is {own.memory} for each image, the U-Net's {unet.memory}.",
+            "Swin and ConvNeXt judged their backbones with it, so it is a familiar yardstick for such backbones.",
+            costs="Most of the cost arises in that last filter, over many channels at a fairly high resolution. "
+            "Behind ResNet-18 the whole network takes {own.times} the multiply-adds of a U-Net, {own.share} of them "
+            "outside the backbone, and has {own.parameters} parameters besides the backbone's (U-Net: "
+            "{unet.parameters}). In training it takes {own.memory_times} the memory of a U-Net.",
             choose="With Swin, ConvNeXt and PVT, whose features begin at a quarter of the resolution and want "
             "something to bring them together. Behind a small backbone the decoder would be nearly all of the "
             "network.",

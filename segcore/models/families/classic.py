@@ -59,7 +59,7 @@ CLASSIC = (
             new="Nothing but small filters. Earlier networks used large ones as well; VGG stacks filters of 3 × 3 "
             "pixels, one after the other, and between groups of them halves the picture by keeping the largest "
             "values. No shortcuts, no branches.",
-            helps="Two small filters in a row see as far as one of 5 × 5, with fewer weights and one more bend in "
+            helps="Two small filters in a row see as far as one of 5 × 5, with fewer weights and one more decision in "
             "between. And it is simple: the whole network can be drawn on a napkin.",
             costs="A great deal of computing, because its first layers slide over the picture at full resolution. In "
             "a U-Net, VGG-16 takes {vgg16.times} the multiply-adds of ResNet-18 and VGG-19 {vgg19.times}. The decoder "

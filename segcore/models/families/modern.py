@@ -20,10 +20,10 @@ MODERN = (
             helps="The result kept up with Swin transformers of its size while consisting of convolutions alone. "
             "Large filters see further in one step, and its normalisation does not care how many images are in a "
             "batch.",
-            costs="Tiny is not tiny: {convnext_tiny.parameters} parameters, and {convnext_tiny.times} the "
-            "multiply-adds of ResNet-18 in a U-Net; Femto, a small sibling made for timm, has "
-            "{convnext_femto.parameters} and {convnext_femto.times}. It begins at a quarter of the resolution, so the "
-            "decoder gets nothing finer and has to draw the last two steps alone.",
+            costs="Tiny is not tiny: {convnext_tiny.parameters} parameters, and {convnext_tiny.macs} multiply-adds "
+            "for an image in a U-Net. Femto, a small sibling made for timm, has {convnext_femto.parameters} and takes "
+            "{convnext_femto.macs}; ResNet-18 takes {resnet18.macs}. It begins at a quarter of the resolution, so a "
+            "U-Net gets nothing finer and has to draw its last two steps unaided.",
             choose="With pretrained weights, when classes are told apart by their surroundings rather than by "
             "hair-thin outlines. Femto for a first look.",
         ),
@@ -64,10 +64,10 @@ MODERN = (
             "neighbours in touch, and the small filter tells points where they are, so that the size of the picture "
             "stays free.",
             costs="B0 has {pvt_v2_b0.parameters} parameters, B1 {pvt_v2_b1.parameters}; in a U-Net they take "
-            "{pvt_v2_b0.times} and {pvt_v2_b1.times} the multiply-adds of ResNet-18, with {pvt_v2_b0.memory} and "
-            "{pvt_v2_b1.memory} for each image in training. Attention still grows faster than the picture's area, so "
-            "large images cost extra. Its finest features stand at a quarter of the resolution; DeepLab and PAN "
-            "refuse it.",
+            "{pvt_v2_b0.macs} and {pvt_v2_b1.macs} multiply-adds for an image, where ResNet-18 takes {resnet18.macs}, "
+            "and keep {pvt_v2_b0.memory} and {pvt_v2_b1.memory} of it in training. Attention still grows faster than "
+            "the picture's area, so large images cost extra. Its finest features stand at a quarter of the "
+            "resolution; DeepLab and PAN refuse it.",
             choose="When you would like to try a transformer without committing to a size of image. Begin with B0.",
         ),
     ),
@@ -85,7 +85,7 @@ MODERN = (
             "grow with its square. The blocks without attention are those of ConvNeXt, with filters that widen from "
             "stage to stage.",
             costs="{edgenext_x_small.parameters} parameters in the XS variant. Its U-Net takes "
-            "{edgenext_x_small.times} the multiply-adds of ResNet-18's, most of them in the decoder, and keeps "
+            "{edgenext_x_small.times} the multiply-adds of one with ResNet-18, most of them in the decoder, and keeps "
             "{edgenext_x_small.memory} for each image in training. It begins at a quarter of the resolution, and "
             "DeepLab and PAN refuse it.",
             choose="When you want something that sees the whole picture but must stay small, and as a rival for "

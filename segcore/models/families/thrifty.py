@@ -42,9 +42,9 @@ THRIFTY = (
             "few it is often the faster choice. The authors report much shorter training at equal accuracy; part of "
             "that came from letting the pictures grow during training, which is not done here.",
             costs="B0 has {tf_efficientnetv2_b0.parameters} parameters and S {tf_efficientnetv2_s.parameters}. In a "
-            "U-Net they take {tf_efficientnetv2_b0.times} and {tf_efficientnetv2_s.times} the multiply-adds of "
-            "ResNet-18, and {tf_efficientnetv2_b0.memory} and {tf_efficientnetv2_s.memory} for each image in "
-            "training.",
+            "U-Net they take {tf_efficientnetv2_b0.macs} and {tf_efficientnetv2_s.macs} multiply-adds for an image, "
+            "where ResNet-18 takes {resnet18.macs}, and keep {tf_efficientnetv2_b0.memory} and "
+            "{tf_efficientnetv2_s.memory} of it in training.",
             choose="Where you would otherwise take an EfficientNet, above all if training time is what hurts. Try B0 "
             "first, which is S scaled down, and S once B0 has shown promise.",
         ),
@@ -63,8 +63,8 @@ THRIFTY = (
             helps="The two halves together take a fraction of the work. Steps that weigh the channels, and a cheap "
             "imitation of a better but dearer activation, win back some of the accuracy.",
             costs="Very little: {mobilenetv3_large_100.parameters} parameters. Its U-Net has "
-            "{mobilenetv3_large_100.total}, though, and takes {mobilenetv3_large_100.times} the multiply-adds of "
-            "ResNet-18's, because most of both belongs to the decoder. Pair it with a light one such as LinkNet to "
+            "{mobilenetv3_large_100.total}, though, and takes {mobilenetv3_large_100.times} the multiply-adds of one "
+            "with ResNet-18, because most of both belongs to the decoder. Pair it with a light one such as LinkNet to "
             "keep what it saves.",
             choose="Where masks are needed on a small device, or many images wait and none of them is worth much "
             "time. In any study it shows how little might do.",
@@ -85,10 +85,10 @@ THRIFTY = (
             "here, consist of convolutions alone, without attention, which keeps them simple to export.",
             costs="The backbone of Conv-S has {mobilenetv4_conv_small.parameters} parameters, fewer than any other "
             "here; the U-Net around it has {mobilenetv4_conv_small.total} and takes {mobilenetv4_conv_small.times} "
-            "the multiply-adds of ResNet-18's, nearly all of them in the decoder. In training it keeps "
+            "the multiply-adds of one with ResNet-18, nearly all of them in the decoder. In training it keeps "
             "{mobilenetv4_conv_small.memory} for each image.",
             choose="When the result has to run on hardware you do not know yet, or as the small end of a study: if it "
-            "comes close to the large backbones, your task does not need them.",
+            "comes close to the large backbones, your task may not need them.",
         ),
     ),
     Family(
