@@ -71,7 +71,7 @@ def _lines(layout: Layout) -> list[str]:
                 arrow_head(points[-1], points[-2], f"{look}-head"),
                 *_join_word(layout, route, points),
                 class_="edge",
-                data_edge=f"{edge.source}-{edge.target}",
+                data_edge=f"{edge.source}_{edge.target}",
             )
         )
     head = layout.boxes[-1]

@@ -25,8 +25,8 @@ class Sheet:
     """Networks side by side, legend below, on a light background of its own: the file to take away."""
     panels: tuple[str, ...]
     """Each network by itself, all of one width and scale, with no background."""
-    legend: str
-    """What the panels share, with no background."""
+    legends: tuple[str, str]
+    """What the panels share, with no background: for panels side by side and for panels below one another."""
 
 
 def draw_networks(networks: Sequence[NetworkDescription], shade: Shade = "macs") -> Sheet:
@@ -48,6 +48,7 @@ def draw_networks(networks: Sequence[NetworkDescription], shade: Shade = "macs")
     titles = [network.title for network in networks]
     whole_width = width * len(panels) + _BETWEEN * (len(panels) - 1)
     below, deep = legend(networks, shading, whole_width)
+    narrow, deeper = legend(networks, shading, width)
     side_by_side = [
         tag("g", one, transform=f"translate({place * (width + _BETWEEN):.0f} 0)") for place, one in enumerate(panels)
     ]
@@ -57,5 +58,8 @@ def draw_networks(networks: Sequence[NetworkDescription], shade: Shade = "macs")
         panels=tuple(
             document(width, height, one, title=title, paper=False) for one, title in zip(panels, titles, strict=True)
         ),
-        legend=document(whole_width, deep, below, title="Legend", paper=False),
+        legends=(
+            document(whole_width, deep, below, title="Legend", paper=False),
+            document(width, deeper, narrow, title="Legend", paper=False),
+        ),
     )
