@@ -12,7 +12,8 @@
     ├── ModelError             backbones and decoders
     │   ├── UnknownBackboneError
     │   ├── IncompatibleError  this backbone, decoder and image size do not go together
-    │   └── WeightsError       pretrained weights are not here, or are not what they should be
+    │   ├── WeightsError       pretrained weights are not here, or are not what they should be
+    │   └── ExportError        an exported network does not do what the network does
     ├── TrainingError          a run that cannot go on
     ├── SealError              test images that nobody has opened, or that there are none of
     └── LaunchError            the queue of background runs
@@ -92,6 +93,10 @@ class IncompatibleError(ModelError):
 
 class WeightsError(ModelError):
     """Pretrained weights were asked for and cannot be had or do not fit."""
+
+
+class ExportError(ModelError):
+    """A network cannot be exported, or what was exported answers otherwise."""
 
 
 class TrainingError(SegcoreError):

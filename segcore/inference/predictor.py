@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from segcore.config import ClassInfo, RunConfig
 from segcore.data.classes import palette
 from segcore.data.readers import to_square
 from segcore.errors import ConfigError
+from segcore.inference.bundle import read_bundle
+from segcore.inference.symmetry import Views, averaged, chosen
 from segcore.inference.tiling import Band, predict_bands
 from segcore.models.build import Segmenter, skeleton
 from segcore.progress import Progress, silent
 from segcore.runs import Run
-from segcore.training.checkpoint import load_weights
+from segcore.training.checkpoint import fill, load_weights
 from segcore.training.device import best_device
 
 _BAND_VALUES = 2**22
@@ -34,6 +38,11 @@ class Prediction:
     """(H, W) uint8: for each pixel the index of its class in `Predictor.classes`."""
     confidence: np.ndarray
     """(H, W) float32, 0-1: the probability the network gives to that class. Networks are often surer than right."""
+    entropy: np.ndarray | None = None
+    """(H, W) float32, 0-1, where asked for: how undecided the network is; 0 where it sees one class alone, 1 where all
+    are equally likely (Shannon's entropy of the probabilities, divided by that of equal ones)."""
+    probabilities: np.ndarray | None = None
+    """(C, H, W) float32, 0-1, where asked for: of each class in each pixel; they add up to 1 over the classes."""
 
 
 class Predictor:
@@ -58,9 +67,27 @@ class Predictor:
         """
         run = Run(Path(path))
         config = run.config
-        model = skeleton(config.encoder, config.decoder, len(config.dataset.trained_classes), config.recipe.image_size)
+        model = network(config)
         load_weights(model, run.best_weights)
         return cls(model, config, torch.device(device) if device is not None else best_device())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: str | torch.device | None = None) -> Predictor:
+        """Load an exported bundle, without the workspace it came from. On a CPU it predicts bit for bit as its run.
+
+        Args:
+            path: the bundle's folder or zip file, as `inference.export` wrote it.
+            device: "cpu", "cuda", …; by default the best there is.
+
+        Raises:
+            NotFoundError: there is no bundle.
+            ConfigError: its configuration is damaged, or of another version.
+            WeightsError: its weights are damaged, or of another network.
+        """
+        bundle = read_bundle(Path(path))
+        model = network(bundle.config)
+        fill(model, bundle.weights(), str(path))
+        return cls(model, bundle.config, torch.device(device) if device is not None else best_device())
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
@@ -72,7 +99,15 @@ class Predictor:
         """(256, 3) uint8 RGB colours by label."""
         return palette(self.classes)
 
-    def predict(self, image: np.ndarray, progress: Progress = silent) -> Prediction:
+    def predict(
+        self,
+        image: np.ndarray,
+        progress: Progress = silent,
+        *,
+        tta: Views = False,
+        entropy: bool = False,
+        probabilities: bool = False,
+    ) -> Prediction:
         """Predict a mask.
 
         A network trained on resized images is given the image resized likewise, and its probabilities are brought
@@ -81,11 +116,40 @@ class Predictor:
         and result, memory is needed for some rows of the image only.
 
         Args:
-            image: (H, W, 3) uint8 RGB, 0-255, of any size.
+            image: (H, W, 3) uint8 RGB, 0-255, of any size. Files that OpenCV read have to be turned from BGR first.
             progress: counts windows, where there are any.
+            tta: average the probabilities over views of the image, mirrored and turned by 90°: True for all eight,
+                which takes eight times as long, or names of `symmetry.SYMMETRIES`.
+            entropy: fill in how undecided the network is, too.
+            probabilities: fill in those of all classes, too: 4 bytes for each class and pixel, 2.3 GB for 24 classes
+                and 6000 × 4000 pixels. `bands` gives them row by row.
 
         Raises:
-            ConfigError: the array is of another shape or dtype.
+            ConfigError: the array is of another shape or dtype, or there is no such view.
+        """
+        shape = image.shape[:2]
+        classes = len(self.classes)
+        bands = self.bands(image, progress, tta=tta)
+        labels = np.empty(shape, np.uint8)
+        confidence = np.empty(shape, np.float32)
+        undecided = np.empty(shape, np.float32) if entropy else None
+        everything = np.empty((classes, *shape), np.float32) if probabilities else None
+        for band in bands:
+            rows = slice(band.top, band.bottom)
+            surest = band.probabilities.max(0)
+            labels[rows] = surest.indices.to(torch.uint8).cpu().numpy()
+            confidence[rows] = surest.values.cpu().numpy()
+            if undecided is not None:
+                undecided[rows] = relative_entropy(band.probabilities).cpu().numpy()
+            if everything is not None:
+                everything[:, rows] = band.probabilities.cpu().numpy()
+        return Prediction(labels, confidence, undecided, everything)
+
+    def bands(self, image: np.ndarray, progress: Progress = silent, *, tta: Views = False) -> Iterator[Band]:
+        """Return the probabilities of all classes from top to bottom, some rows at a time; arguments as of `predict`.
+
+        Raises:
+            ConfigError: the array is of another shape or dtype, or there is no such view.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise ConfigError(
@@ -93,20 +157,26 @@ class Predictor:
                 "(height, width, 3) uint8 with values 0-255.",
                 field="image",
             )
-        labels = np.empty(image.shape[:2], np.uint8)
-        confidence = np.empty(image.shape[:2], np.float32)
-        crops = self.config.recipe.geometry == "crop"
-        for band in self._windows(image, progress) if crops else self._resized(image):
-            surest = band.probabilities.max(0)
-            labels[band.top : band.bottom] = surest.indices.to(torch.uint8).cpu().numpy()
-            confidence[band.top : band.bottom] = surest.values.cpu().numpy()
-        return Prediction(labels, confidence)
+        forward = self.forward(tta)
+        if self.config.recipe.geometry == "crop":
+            return self._windows(image, forward, progress)
+        return self._resized(image, forward)
 
-    def _windows(self, image: np.ndarray, progress: Progress) -> Iterator[Band]:
+    def forward(self, tta: Views = False) -> Callable[[Tensor], Tensor]:
+        """Return the network as a function: (B, 3, S, S) uint8 on `device` -> logits (B, C, S, S) float32.
+
+        With views to be averaged its softmax is the mean of theirs.
+
+        Raises:
+            ConfigError: there is no such view.
+        """
+        return averaged(self.model, chosen(tta))
+
+    def _windows(self, image: np.ndarray, forward: Callable[[Tensor], Tensor], progress: Progress) -> Iterator[Band]:
         """Yield the prediction in windows at native scale."""
         recipe = self.config.recipe
         return predict_bands(
-            self.model,
+            forward,
             torch.from_numpy(image.transpose(2, 0, 1).copy()),
             window=recipe.image_size,
             batch_size=recipe.batch_size,  # what training could hold, prediction can
@@ -115,17 +185,32 @@ class Predictor:
             progress=progress,
         )
 
-    def _resized(self, image: np.ndarray) -> Iterator[Band]:
+    def _resized(self, image: np.ndarray, forward: Callable[[Tensor], Tensor]) -> Iterator[Band]:
         """Yield the prediction of the resized image, brought back to the image's size some rows at a time."""
         height, width = image.shape[:2]
         side = self.config.recipe.image_size
         pixels = np.ascontiguousarray(to_square(image, side).transpose(2, 0, 1))
         with torch.inference_mode():
-            probabilities = self.model(torch.from_numpy(pixels)[None].to(self.device)).softmax(1)[0]
+            probabilities = forward(torch.from_numpy(pixels)[None].to(self.device)).softmax(1)[0]
         rows = max(1, _BAND_VALUES // (len(self.classes) * width))
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
             yield Band(top, bottom, _enlarge(probabilities, top, bottom, height, width))
+
+
+def network(config: RunConfig) -> Segmenter:
+    """Build the network of a run, to be filled with weights.
+
+    Raises:
+        ModelError: this version of the packages does not know the backbone or the decoder, or they do not go together.
+    """
+    return skeleton(config.encoder, config.decoder, len(config.dataset.trained_classes), config.recipe.image_size)
+
+
+def relative_entropy(probabilities: Tensor) -> Tensor:
+    """Return Shannon's entropy of (C, H, W) probabilities divided by that of equal ones: (H, W) float32, 0-1."""
+    classes = len(probabilities)
+    return (torch.special.entr(probabilities).sum(0) / math.log(max(2, classes))).clamp(0, 1)
 
 
 def _enlarge(values: torch.Tensor, top: int, bottom: int, height: int, width: int) -> torch.Tensor:

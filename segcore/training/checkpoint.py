@@ -67,15 +67,40 @@ def load_weights(model: Segmenter, path: Path) -> None:
         WeightsError: the file is missing, damaged or of another network.
     """
     try:
-        model.load_state_dict(load_file(path))
+        tensors = load_file(path)
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing: the run has no weights yet, or its file was removed.") from error
     except OSError as error:
         raise WeightsError(f"{path} cannot be read now ({error}). Try again once the disk can be read.") from error
     except SafetensorError as error:
         raise WeightsError(f"{path} is damaged ({error}). Resume the run to write it again.") from error
+    fill(model, tensors, str(path))
+
+
+def fill(model: Segmenter, tensors: dict[str, torch.Tensor], source: str) -> None:
+    """Put weights and buffers into a network of the same build; `source` is where they are from, for the error.
+
+    Raises:
+        WeightsError: they are of another network.
+    """
+    try:
+        model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise WeightsError(f"{path} holds the weights of another network: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"{source} holds the weights of another network: {_mismatch(model, tensors)}") from error
+
+
+def _mismatch(model: Segmenter, tensors: dict[str, torch.Tensor]) -> str:
+    """Say in what weights differ from those that a network needs: the first thing that tells."""
+    wanted = model.state_dict()
+    for name, tensor in wanted.items():
+        if name not in tensors:
+            return f"{name} is missing. Take them from the run that this configuration is of."
+        found, expected = tuple(tensors[name].shape), tuple(tensor.shape)
+        if found != expected and name.startswith("network.segmentation_head") and found[1:] == expected[1:]:
+            return f"they tell {found[0]} classes apart, but the class table has {model.classes}."
+        if found != expected:
+            return f"{name} has the shape {found}, expected {expected}."
+    return f"{next(name for name in tensors if name not in wanted)} is not part of {model.encoder_name}."
 
 
 def save_state(run: Run, state: dict[str, Any]) -> None:
