@@ -55,10 +55,10 @@ def fill(text: str, numbers: Mapping[str, str]) -> str:
 
 
 def backbone_numbers() -> dict[str, str]:
-    """Return the numbers of all backbones of the catalog, without loading torch.
+    """Return the numbers of all backbones of the catalog, each as NAME.QUANTITY, without loading torch.
 
     parameters are the backbone's own; total, macs and memory those of its U-Net, for one image of `IMAGE_SIZE` pixels;
-    times and memory_times compare the last two with those of `REFERENCE`.
+    times compares macs with those of `REFERENCE`.
     """
     reference = BACKBONES[REFERENCE]
     numbers: dict[str, str] = {}
@@ -69,7 +69,6 @@ def backbone_numbers() -> dict[str, str]:
             f"{name}.macs": spelled(row.unet_macs),
             f"{name}.memory": megabytes(row.unet_activations),
             f"{name}.times": times(row.unet_macs / reference.unet_macs),
-            f"{name}.memory_times": times(row.unet_activations / reference.unet_activations),
         }
     return numbers
 
@@ -77,22 +76,19 @@ def backbone_numbers() -> dict[str, str]:
 def network_numbers(name: str, found: NetworkDescription, beside: NetworkDescription) -> dict[str, str]:
     """Return the numbers of a network taken apart, each as `name`.QUANTITY.
 
-    parameters, macs and share are those of decoder and head; total, times, memory and memory_times those of the whole
-    network; each "times" compares with `beside`, the U-Net of the reference.
+    parameters and share (of the multiply-adds) are those of decoder and head; times, memory and memory_times those of
+    the whole network; encoder_parameters and encoder_times the backbone's; coarsest is its smallest size. Each "times"
+    compares with `beside`, the U-Net of the reference.
     """
     return {
         f"{name}.parameters": spelled(found.decoder.parameters + found.head.parameters),
-        f"{name}.macs": spelled(found.decoder.macs + found.head.macs),
         f"{name}.share": f"{found.decoder_share * 100:.0f} %",
-        f"{name}.total": spelled(found.parameters),
         f"{name}.times": times(found.macs / beside.macs),
         f"{name}.memory": megabytes(found.activations),
         f"{name}.memory_times": times(found.activations / beside.activations),
         f"{name}.encoder_parameters": spelled(found.encoder.parameters),
         f"{name}.encoder_times": times(found.encoder.macs / beside.encoder.macs),
-        f"{name}.decoder_stages": str(sum(stage.kind == "decoder" for stage in found.stages)),
         f"{name}.coarsest": _pixels(min(stage.height for stage in found.stages)),
-        f"{name}.channels": str(found.stages[-2].channels),
     }
 
 

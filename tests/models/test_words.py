@@ -135,6 +135,19 @@ def test_primer_is_short_and_its_numbers_are_there(unet: NetworkDescription) -> 
     assert "8\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}8 points" in whole
 
 
+def test_every_kind_of_number_is_used(unet: NetworkDescription) -> None:
+    used = {name.rpartition(".")[2] for text in TEXTS.values() for name in placeholders(text)}
+    offered = {**backbone_numbers(), **network_numbers("own", unet, unet)}
+    assert {name.rpartition(".")[2] for name in offered} | {"size"} == used
+
+
+@pytest.mark.parametrize("decoder", ["deeplabv3", "deeplabv3plus", "pan"])
+def test_spread_filters_cost_more(decoder: str, unet: NetworkDescription) -> None:
+    """So that "works … as much" reads well."""
+    numbers = network_numbers("own", describe(REFERENCE, decoder=decoder), unet)
+    assert re.fullmatch(r"\d+\.\d times", numbers["own.encoder_times"])
+
+
 def test_unknown_number_is_named() -> None:
     with pytest.raises(KeyError, match=r"resnet18\.colour"):
         fill("It is {resnet18.colour}.", backbone_numbers())

@@ -40,11 +40,11 @@ DILATED = (
             helps="The fine features know where edges run, as the bridges of a U-Net do, only that there is a single "
             "bridge. And the filters are split into one that looks around within each channel and one that mixes the "
             "channels, which saves most of their work.",
-            costs="Behind ResNet-18 {own.times} the multiply-adds of a U-Net, with {own.parameters} parameters of its "
-            "own (U-Net: {unet.parameters}). It lets the resolution fall one step further than DeepLabV3, so that "
-            "only the last stage is spread and the backbone works {own.encoder_times} as much as in a U-Net. VGG, "
-            "DenseNet, Swin, PVT and EdgeNeXt cannot be used. It cannot train on one image at a time, and in small "
-            "images its widest holes find nothing.",
+            costs="Behind ResNet-18 it takes {own.times} the multiply-adds of a U-Net, with {own.parameters} "
+            "parameters of its own (U-Net: {unet.parameters}). It lets the resolution fall one step further than "
+            "DeepLabV3, so that only the last stage is spread and the backbone works {own.encoder_times} as much as "
+            "in a U-Net. VGG, DenseNet, Swin, PVT and EdgeNeXt cannot be used. It cannot train on one image at a "
+            "time, and in small images its widest holes find nothing.",
             choose="As the first rival of the U-Net, above all for large images with large and small areas side by "
             "side.",
         ),
