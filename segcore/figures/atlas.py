@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from segcore.figures.theme import INK, OUTLINE, empty_figure, faded, figure, plain, show_legend
+from segcore.figures.theme import CONTRAST, INK, OUTLINE, empty_figure, faded, figure, plain, show_legend
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def atlas_scatter(dots: Sequence[Dot], *, chosen: Collection[str] = (), what: st
             text=[plain(dot.title) for dot in ringed],
             # In turn, as relatives stand close together.
             textposition=[("top center", "bottom center")[place % 2] for place in range(len(ringed))],
-            marker={"symbol": "circle-open", "size": 16, "color": INK, "line": {"width": 2}},
+            marker={"symbol": "circle-open", "size": 18, "color": CONTRAST, "line": {"width": 3}},
             hoverinfo="skip",
             showlegend=False,
             name="chosen",

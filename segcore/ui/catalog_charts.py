@@ -36,6 +36,9 @@ def draw(
         _draw_accuracy(shown, part, study, results, atlas)
         return
     dots = [dot for row in shown if (dot := dot_of(row, part)) is not None]
+    if shown and not dots:
+        st.caption("There is nothing to draw before multiply-adds at this size are known.")
+        return
     st.plotly_chart(
         atlas_scatter(dots, chosen=[row.entry.architecture for row in selected], what=part),
         key=f"catalog.scatter:{part}",

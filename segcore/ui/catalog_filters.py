@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -48,14 +49,14 @@ class Row:
 
 
 def rows(entries: Iterable[Entry], results: Sequence[ResultRow], atlas: Atlas) -> list[Row]:
-    """Put entries, weights on this machine and results together; small backbones first."""
+    """Put entries, weights on this machine and results together."""
     entries = list(entries)
     repositories = {name: where for entry in entries for name, where in entry.encoders.items()}
     present = here(repositories, default_directories(atlas.workspace))
     by_architecture: dict[str, list[ResultRow]] = {}
     for result in results:
         by_architecture.setdefault(result["encoder"].partition(".")[0], []).append(result)
-    found = [
+    return [
         Row(
             entry,
             tuple(name for name in entry.encoders if name in present),
@@ -63,7 +64,6 @@ def rows(entries: Iterable[Entry], results: Sequence[ResultRow], atlas: Atlas) -
         )
         for entry in entries
     ]
-    return sorted(found, key=lambda row: (row.entry.encoder_parameters or 0, row.entry.architecture))
 
 
 def curated(atlas: Atlas) -> list[Entry]:
@@ -83,7 +83,7 @@ def curated(atlas: Atlas) -> list[Entry]:
 
 
 def draw(found: Sequence[Row]) -> tuple[list[Row], Part]:
-    """Draw the filters; return the rows that pass them, and which part's costs are looked at."""
+    """Draw the filters; return the rows that pass them, small ones first, and which part's costs are looked at."""
     families = Counter(row.entry.family for row in found)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input(
@@ -126,7 +126,10 @@ def draw(found: Sequence[Row]) -> tuple[list[Row], Part]:
             persist_state="session",
         )
     wanted = Wanted(search.strip().lower(), tuple(chosen), most_parameters, most_macs, tuple(only), part)
-    return [row for row in found if wanted.takes(row)], part
+    kept = [row for row in found if wanted.takes(row)]
+    if not any(row.parameters(part) for row in kept):
+        part = "encoder"  # of what was never probed in a decoder, the backbone alone may be known
+    return sorted(kept, key=lambda row: (row.parameters(part) or math.inf, row.entry.architecture)), part
 
 
 def _limit(label: str, key: Key) -> float | None:

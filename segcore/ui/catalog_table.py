@@ -79,17 +79,19 @@ def _columns(part: Part, study: Study | None) -> dict[str, Any]:
     of = f" in study {study.name}" if study is not None else ""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     return {
-        "Backbone": text(help="timm's name: it can be typed wherever a backbone is asked for.", pinned=True),
-        "Family": text(help="The curated family, or timm's module and the table of its branches."),
+        "Backbone": text(width=210, help="timm's name: it can be typed wherever a backbone is asked for.", pinned=True),
+        "Family": text(width=150, help="Curated, or read off the module of timm and the name."),
         "Year": number(format="%d", help="When the paper came out that timm names for it; empty where it names none."),
         "Parameters": number("Parameters (M)", format="%.2f", help=f"Millions, of {whose}."),
         "MACs": number("MACs (G)", format="%.2f", help=f"Billions for one image of this size, of {whose}."),
         "mIoU": number("mIoU (%)", format="%.1f", help=f"Mean validation mIoU{of}; the best where there are two."),
-        "Reached": text(help=f"Mean ± 95 % interval over seeds and images{of}, and n seeds."),
+        "Reached": text(width=170, help=f"Mean ± 95 % interval over seeds and images{of}, and n seeds."),
         "Weights": text(
             "Pretrained weights", help="timm's tags, its default first: on what and how they were trained."
         ),
-        "Licence": text(help="Of the weights, as timm states it. cc-by-nc and the like rule out commercial use."),
+        "Licence": text(
+            width=110, help="Of the weights, as timm states it. cc-by-nc and the like rule out commercial use."
+        ),
         "Here": text("Weights here", help="In a local folder or the Hub's cache."),
         "Channels": text(help="Of the features handed to the decoder, fine to coarse."),
         "From": text("Finest", help="Resolution of the finest features, as a share of the image's."),

@@ -60,6 +60,16 @@ def test_before_probing_the_curated_backbones_are_there(open_app: OpenApp, works
     assert resnet["MACs"] == pytest.approx(catalog.BACKBONES["resnet18"].unet_macs / 1e9)
 
 
+def test_before_probing_in_another_decoder_the_backbones_alone_are_known(open_app: OpenApp) -> None:
+    app = open_catalog(open_app, decoder="fpn")
+    assert not app.exception
+    found = shown(app).set_index("Backbone")
+    assert found.loc["resnet18", "Parameters"] == pytest.approx(catalog.BACKBONES["resnet18"].parameters / 1e6)
+    assert found["MACs"].isna().all()
+    assert not specs(app)
+    assert "nothing to draw" in texts(app)
+
+
 def test_how_long_it_takes_is_what_it_took_here(open_app: OpenApp, workspace: Workspace) -> None:
     write_atlas(workspace, [Entry("resnet18", "resnet", parameters=1, seconds=3600.0)], decoder="fpn")
     assert "about 60 min" in texts(open_catalog(open_app))
