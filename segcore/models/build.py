@@ -195,11 +195,6 @@ def incompatible(encoder: str, decoder: str, image_size: int, error: Exception) 
     )
 
 
-def why_not(encoder: str, decoder: str, image_size: int, error: Exception) -> str:
-    """Return the message of `incompatible`."""
-    return str(incompatible(encoder, decoder, image_size, error))
-
-
 def _works(encoder: str, decoder: str, image_size: int) -> bool:
     """Whether a combination works at some image size."""
     try:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from segcore.errors import IncompatibleError
-from segcore.models.build import BUILD_ERRORS, Segmenter, blueprint, why_not
+from segcore.models.build import BUILD_ERRORS, Segmenter, blueprint, incompatible
 from segcore.models.footprint import Footprint
 
 BATCH = 2
@@ -34,7 +33,7 @@ def footprint(encoder: str, decoder: str, classes: int, image_size: int) -> Foot
     try:
         saved = saved_bytes(model, image_size)
     except BUILD_ERRORS as error:
-        raise IncompatibleError(why_not(encoder, decoder, image_size, error), field="decoder") from error
+        raise incompatible(encoder, decoder, image_size, error) from error
     return Footprint(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         activations=sum(count for _, count in saved),

@@ -15,9 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segcore.errors import IncompatibleError
 from segcore.models.blocks import Piece, block_names, built_of, cut
-from segcore.models.build import BUILD_ERRORS, Segmenter, blueprint, why_not
+from segcore.models.build import BUILD_ERRORS, Segmenter, blueprint, incompatible
 from segcore.models.description import IMAGE, Edge, Layer, NetworkDescription, Part, PartName, Stage
 from segcore.models.flow import ReceptiveFields, Tracker
 from segcore.models.memory import saved_bytes
@@ -48,7 +47,7 @@ def describe(encoder: str, *, decoder: str = "unet", image_size: int = 256, clas
         saved = saved_bytes(model.train(), image_size)
         pass_ = Pass(model.eval(), torch.empty(1, 3, image_size, image_size, device="meta"))
     except BUILD_ERRORS as error:
-        raise IncompatibleError(why_not(encoder, decoder, image_size, error), field="decoder") from error
+        raise incompatible(encoder, decoder, image_size, error) from error
     found = _Found(pass_, saved, image_size)
     parts = {part: found.part(model, part) for part in PREFIXES}
     return NetworkDescription(

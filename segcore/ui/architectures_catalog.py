@@ -11,7 +11,7 @@ from segcore.evaluation.comparison import ResultRow
 from segcore.evaluation.studies import sound
 from segcore.evaluation.trained import trained
 from segcore.models import catalog
-from segcore.models.atlas import Atlas, Contents
+from segcore.models.atlas import Atlas, Contents, versions
 from segcore.runs import Study
 from segcore.store import RunStore
 from segcore.text import plural
@@ -29,7 +29,8 @@ def draw(chosen: Chosen) -> None:
     atlas = Atlas(Workspace(), chosen.decoder, chosen.image_size)
     contents = atlas.read()
     if contents.entries:
-        st.markdown(headline(atlas, contents))
+        made_with = ", ".join(f"{name} {number}" for name, number in versions().items())
+        st.markdown(headline(atlas, contents), help=f"Probed with {made_with}; other versions are probed anew.")
     catalog_probing.draw(atlas, contents)
     if not contents.entries:
         st.markdown(

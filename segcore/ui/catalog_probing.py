@@ -6,8 +6,8 @@ import streamlit as st
 
 from segcore.launch import probing
 from segcore.models import catalog
-from segcore.models.atlas import Atlas, Contents, versions
-from segcore.text import duration, plural
+from segcore.models.atlas import Atlas, Contents
+from segcore.text import duration
 from segcore.ui.components import empty_state, errors_shown, escape, live
 from segcore.ui.state import Key
 from segcore.workspace import Workspace
@@ -87,12 +87,6 @@ def how_long(atlas: Atlas) -> str:
         return f"about {duration(sum(took) / len(took))}"
     low, high = ABOUT_MINUTES
     return f"{low} to {high} minutes"
-
-
-def made_with(contents: Contents) -> str:
-    """Return what the catalog was made with: "timm 1.0.31, smp 0.6.0, torch 2.14.0"."""
-    names = ", ".join(f"{name} {number}" for name, number in versions().items())
-    return f"{plural(len(contents.entries), 'architecture')} of {names}"
 
 
 def _where(decoder: str, image_size: int) -> str:
