@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Literal, TypeVar
 from zipfile import BadZipFile
 
@@ -571,7 +573,7 @@ def load_evaluation(path: Path) -> Evaluation:
         WorkspaceError: it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             return Evaluation(
                 names=arrays["val_names"].tolist(),
                 groups=arrays["val_groups"].tolist(),
@@ -579,8 +581,18 @@ def load_evaluation(path: Path) -> Evaluation:
                 epoch=int(arrays["epoch"]),
                 sizes=arrays.get("val_sizes"),
             )
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise WorkspaceError(f"{path} is damaged ({error}). Remove the run and launch it again.") from error
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
+
+
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile, RuntimeError, TokenError, zlib.error)
+"""What reading counts raises, depending on which of their bytes were lost or flipped."""
+
+
+def _damaged(path: Path, error: Exception) -> WorkspaceError:
+    # What numpy says is no help: that it is pickled, and how to load it unsafely.
+    why = f" or cannot be read ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    return WorkspaceError(f"{path} is damaged{why}. Remove the run and launch it again.")
 
 
 def _load_splits(path: Path) -> tuple[Split, tuple[Split, ...]]:
@@ -594,10 +606,13 @@ def _load_splits(path: Path) -> tuple[Split, tuple[Split, ...]]:
 
 def _load_epoch(path: Path) -> int:
     try:
-        with np.load(path, allow_pickle=False) as arrays:  # it reads of the file only what is asked for
+        with (
+            open(path, "rb") as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):  # it reads of the file only what is asked for
             return int(arrays["epoch"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise WorkspaceError(f"{path} is damaged ({error}). Remove the run and launch it again.") from error
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
 
 
 def _load_status(path: Path) -> Status:

@@ -19,7 +19,7 @@ from segcore.errors import ConfigError, ExistsError, NotFoundError, WorkspaceErr
 from segcore.files import read_json, write_json
 from segcore.inherited import inheritable, is_held
 from segcore.runqueue import HUNG_SECONDS, QueueSettings, queue_lock
-from segcore.runs import Run
+from segcore.runs import Run, load_evaluation
 from segcore.status import RunState, is_alive, process_identity
 from segcore.store import RunStore
 from segcore.workspace import Workspace
@@ -250,6 +250,19 @@ def test_damaged_run_files_are_named(store: RunStore) -> None:
     with pytest.raises(WorkspaceError, match=r"status\.json cannot be read"):
         _ = run.status
     assert store.remove_run(run).is_dir()  # what cannot be read can still be removed
+
+
+def test_flipped_bytes_in_counts_are_damage_wherever_they_are(store: RunStore) -> None:
+    run = make_run(store)
+    whole = run.evaluation_path().read_bytes()
+    said = set()
+    for place in range(0, len(whole), 3):
+        run.evaluation_path().write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            load_evaluation(run.evaluation_path())  # in names and times of the archive a flip may do no harm
+        except WorkspaceError as error:
+            said.add(str(error))
+    assert said and all("is damaged" in text and "pickle" not in text for text in said)
 
 
 def test_emptying_the_trash_twice_does_no_harm(store: RunStore) -> None:

@@ -42,7 +42,7 @@ DATA = {
 
 
 def data(encoder: str) -> str | None:
-    """Return the data of an encoder's weights in the order of learning: "ImageNet-22k, then ImageNet-1k".
+    """Return the data of an encoder's weights in the order of learning: "ImageNet-22k → ImageNet-1k".
 
     None where the tag does not say it, or says of fine-tuned weights only what they were fine-tuned on.
 
@@ -54,4 +54,4 @@ def data(encoder: str) -> str | None:
     if not found or ("ft" in words and found[0][0] > words.index("ft")):
         return None
     names = [name for at, (_, name) in enumerate(found) if at == 0 or name != found[at - 1][1]]
-    return ", then ".join(names)
+    return " → ".join(names)

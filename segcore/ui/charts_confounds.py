@@ -20,10 +20,13 @@ def draw(shown: Shown) -> None:
         )
     if not found:
         return
+    badges: dict[str, list[str]] = {}
+    for confound in found:  # studies, and the runs of one of them, can differ in the same thing
+        badges.setdefault(confound.title, []).append(confound.sentence)
     with st.container(horizontal=True, vertical_alignment="center"):
-        for confound in found:
-            st.badge(escape(confound.title), icon=":material/warning:", color="orange", help=escape(confound.sentence))
-    where = "the studies" if len(shown.studies) > 1 else "the runs"
-    things = plural(len(found), "thing")
+        for title, sentences in badges.items():
+            st.badge(escape(title), icon=":material/warning:", color="orange", help=escape(" ".join(sentences)))
+    where = "the studies or their runs" if len(shown.studies) > 1 else "the runs"
+    things = plural(len(badges), "thing")
     with st.expander(f"{things} besides the backbone in which {where} differ", icon=":material/difference:"):
         st.markdown("\n".join(f"- {escape(confound.sentence)}" for confound in found))

@@ -96,6 +96,16 @@ def test_curves_show_every_backbone(store: RunStore) -> None:
         assert "EfficientNet-Lite0" in names
 
 
+def test_each_thing_that_differs_has_one_badge(store: RunStore) -> None:
+    factories.make_study(store, "a")
+    factories.make_study(store, "b", encoders=(factories.RESNET18, "convnext_tiny.fb_in22k_ft_in1k"))
+    app = draw_live("a", "b")
+    badges = [found.value for found in app.markdown if "-badge[" in found.value and "pretraining" in found.value]
+    assert len(badges) == 1  # of the studies, and of the runs of b
+    (listed,) = [found.label for found in app.expander if "besides the backbone" in found.label]
+    assert listed.startswith("1 thing")
+
+
 def test_the_rank_plot_is_explained_as_far_as_it_goes(store: RunStore) -> None:
     def caption(name: str) -> str:
         return charts_answer.rank_caption(compare_study(store.study(name)))

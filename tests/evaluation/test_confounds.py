@@ -217,7 +217,7 @@ def test_backbones_pretrained_on_other_data_are_a_confound(store: RunStore) -> N
     factories.make_study(store, encoders=encoders)
     (found,) = confounds.differences([store.study("study")])
     assert (found.name, found.title, found.within) == ("pretraining", "data of the pretraining", "study")
-    assert "(ImageNet-1k: 4 runs of ResNet-18, EfficientNet-Lite0; ImageNet-22k, then ImageNet-1k: 2 runs of " in (
+    assert "(ImageNet-1k: 4 runs of ResNet-18, EfficientNet-Lite0; ImageNet-22k → ImageNet-1k: 2 runs of " in (
         found.sentence
     )
 
@@ -233,6 +233,6 @@ def test_studies_pretrained_on_other_data_are_told_apart_and_scratch_has_none(st
     scratch = study(store, "scratch", encoder="resnet18", weights="none")
     assert named(confounds.differences([one, other]), "pretraining").values == {
         "one": "ImageNet-1k",
-        "other": "ImageNet-22k, then ImageNet-1k",
+        "other": "ImageNet-22k → ImageNet-1k",
     }
     assert "pretraining" not in {c.name for c in confounds.differences([one, scratch])}  # "start" says it

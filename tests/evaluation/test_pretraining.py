@@ -14,12 +14,12 @@ from segcore.models.backbones import BACKBONES
         ("tv_in1k", "ImageNet-1k"),
         ("e2400_r224_in1k", "ImageNet-1k"),
         ("fb_in22k", "ImageNet-22k"),
-        ("augreg_in21k_ft_in1k", "ImageNet-22k, then ImageNet-1k"),
-        ("in12k_ft_in1k_384", "ImageNet-12k, then ImageNet-1k"),
-        ("ns_jft_in1k_475", "JFT-300M, then ImageNet-1k"),
-        ("fb_ssl_yfcc100m_ft_in1k", "YFCC-100M, then ImageNet-1k"),
-        ("clip_laion2b_augreg_ft_in12k_in1k", "LAION-2B, then ImageNet-12k, then ImageNet-1k"),
-        ("fcmae_ft_in22k_in1k", "ImageNet-1k, then ImageNet-22k, then ImageNet-1k"),
+        ("augreg_in21k_ft_in1k", "ImageNet-22k → ImageNet-1k"),
+        ("in12k_ft_in1k_384", "ImageNet-12k → ImageNet-1k"),
+        ("ns_jft_in1k_475", "JFT-300M → ImageNet-1k"),
+        ("fb_ssl_yfcc100m_ft_in1k", "YFCC-100M → ImageNet-1k"),
+        ("clip_laion2b_augreg_ft_in12k_in1k", "LAION-2B → ImageNet-12k → ImageNet-1k"),
+        ("fcmae_ft_in22k_in1k", "ImageNet-1k → ImageNet-22k → ImageNet-1k"),
         ("fcmae_ft_in1k", "ImageNet-1k"),  # once, though it was learnt in two ways
         ("in22k_ft_in22k", "ImageNet-22k"),
         ("swag_ft_in1k", None),  # fine-tuned from something that the tag does not name
