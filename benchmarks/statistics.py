@@ -47,9 +47,10 @@ sys.path[0] = str(ROOT)  # in place of this folder, whose statistics.py would st
 from segcore.evaluation import bootstrap  # noqa: E402
 from segcore.evaluation.cells import Cells, influence  # noqa: E402
 from segcore.evaluation.comparison import Contender, contenders  # noqa: E402
+from segcore.evaluation.multiple import holm  # noqa: E402
 from segcore.evaluation.settle import Way  # noqa: E402
 from segcore.evaluation.standings import Standing, standing  # noqa: E402
-from segcore.evaluation.statistics import crossed, holm, t_quantiles  # noqa: E402
+from segcore.evaluation.statistics import crossed, t_quantiles  # noqa: E402
 from segcore.evaluation.verdicts import MARGIN, Answer, Verdict, judge  # noqa: E402
 from segcore.runs import Study  # noqa: E402
 

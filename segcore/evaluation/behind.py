@@ -12,8 +12,9 @@ from statistics import fmean
 
 from segcore.errors import WorkspaceError
 from segcore.evaluation.cells import Cells, of_run
+from segcore.evaluation.multiple import holm
 from segcore.evaluation.standings import effective, gathered, table
-from segcore.evaluation.statistics import CONFIDENCE, Estimate, average_spread, holm, paired
+from segcore.evaluation.statistics import CONFIDENCE, Estimate, average_spread, paired
 from segcore.runs import Run
 
 LEAST_SEEDS = 2

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from segcore.evaluation.statistics import CONFIDENCE, Components, Estimate, t_quantiles
+from segcore.evaluation.statistics import Components, Estimate, t_quantiles
 from segcore.text import duration, plural
 
 CHANCE = 0.8
@@ -147,11 +147,6 @@ def settle(estimate: Estimate, question: Question | None, *, images: int, hours_
                 leads_to=found[1],
             )
     return Settle(Way.NOTHING)
-
-
-def level(tests: int, smaller: int) -> float:
-    """Return the level of one of so many tests, of which so many have smaller p-values (Holm)."""
-    return (1 - CONFIDENCE) / max(1, tests - smaller)
 
 
 def _steps(most: int) -> np.ndarray:

@@ -24,8 +24,9 @@ import numpy as np
 from segcore.evaluation import bootstrap
 from segcore.evaluation.cells import Score
 from segcore.evaluation.comparison import Contender
+from segcore.evaluation.multiple import holm, letters, level
 from segcore.evaluation.sentences import points_text, sentence
-from segcore.evaluation.settle import Answer, Question, Settle, Way, level, settle
+from segcore.evaluation.settle import Answer, Question, Settle, Way, settle
 from segcore.evaluation.standings import Standing, effective, standing, table
 from segcore.evaluation.statistics import (
     CONFIDENCE,
@@ -33,8 +34,6 @@ from segcore.evaluation.statistics import (
     Spread,
     average_spread,
     corrected,
-    holm,
-    letters,
     paired,
 )
 from segcore.runs import Part

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from segcore.evaluation.comparison import contenders
-from segcore.evaluation.settle import Question, Settle, level, settle
+from segcore.evaluation.multiple import level
+from segcore.evaluation.settle import Question, Settle, settle
 from segcore.evaluation.statistics import Components, Estimate, corrected
 from segcore.evaluation.verdicts import (
     Answer,
