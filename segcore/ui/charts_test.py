@@ -1,27 +1,21 @@
-"""The sealed test on the Charts page: what it is for, the dialog that opens it, and what came out."""
+"""The sealed test on the Charts page: what it is for, the dialog that opens it, and how far its scoring is."""
 
 from __future__ import annotations
-
-import time
-from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
 from segcore.errors import SegcoreError
 from segcore.evaluation import acquainted, confirmation, scoring, seal
-from segcore.evaluation.confirmation import Confirmation, score_text
 from segcore.evaluation.scoring import Scoring
-from segcore.evaluation.seal import Opening, Seal
-from segcore.figures.test_scores import val_and_test
+from segcore.evaluation.seal import Seal
 from segcore.launch import scoring as process
-from segcore.models import catalog
-from segcore.runs import Run, Study
+from segcore.runs import Study
 from segcore.store import RunStore
-from segcore.text import UNKNOWN, duration, percent, plural
-from segcore.ui import live_chart
+from segcore.text import duration, plural
+from segcore.ui import charts_test_scores
 from segcore.ui.components import errors_shown, escape, live, show_error
 from segcore.ui.state import Key
+from segcore.ui.training_runs import label
 
 
 def draw(store: RunStore, study: Study) -> None:
@@ -136,9 +130,9 @@ def _draw_opened(store: RunStore, study: Study) -> None:
     openings = seal.openings(study)
     images = plural(len(study.split.test), "test image")
     st.markdown(
-        f":material/lock_open: **Opened on {_moment(openings[0].time)}.** The choice was made on the validation "
-        f"images; the scores on the {images} tell what it is worth. They are often a little lower: the epoch of each "
-        "run, too, was chosen on the validation images."
+        f":material/lock_open: **Opened on {charts_test_scores.moment(openings[0].time)}.** The choice was made on the "
+        f"validation images; the scores on the {images} tell what it is worth. They are often a little lower: the "
+        "epoch of each run, too, was chosen on the validation images."
     )
     said = scoring.read(study)
     if said is not None and said.state == "running":
@@ -148,18 +142,18 @@ def _draw_opened(store: RunStore, study: Study) -> None:
     found = confirmation.confirm(study)
     late = seal.late(study)
     if found.any_scored:
-        _draw_scores(study, found, late)
-    _draw_late(study, late)
+        charts_test_scores.draw_scores(study, found, late)
+    charts_test_scores.draw_late(study, late)
     if said is None or said.state != "running":
         new = seal.uncovered(study)
         if new:
             st.markdown(
                 f"{plural(len(new), 'run')} finished or trained on since; their test scores are sealed: "
-                f"{escape(', '.join(_title(run) for run in new))}."
+                f"{escape(', '.join(label(run) for run in new))}."
             )
             _button(store, study, "Open these, too …")
     for number, opening in enumerate(openings):
-        _draw_record(study, opening, number, len(openings))
+        charts_test_scores.draw_record(study, opening, number, len(openings))
 
 
 def draw_progress(store: RunStore, name: str) -> None:
@@ -184,7 +178,7 @@ def _draw_left(study: Study, said: Scoring | None) -> None:
     if not left:
         return
     refused = said.refused if said is not None else {}
-    lines = [f"{escape(_title(run))}: {escape(refused[run.name])}" for run in left if run.name in refused]
+    lines = [f"{escape(label(run))}: {escape(refused[run.name])}" for run in left if run.name in refused]
     ended = {"cancelled": "It was cancelled.", "interrupted": "Its process died.", "failed": "It failed."}
     why = ended.get(said.state, "") if said is not None else ""
     message = escape(said.message) if said is not None else ""
@@ -194,96 +188,3 @@ def _draw_left(study: Study, said: Scoring | None) -> None:
         with errors_shown():
             process.start(study)
             st.rerun()
-
-
-def _draw_scores(study: Study, found: Confirmation, late: dict[str, str]) -> None:
-    st.markdown(escape(found.summary()))
-    live_chart.draw(
-        val_and_test(found), key=f"charts.test:{study.name}", alt="Validation and test mIoU of all backbones"
-    )
-    marked = {run.config.contender for run in study.runs() if run.name in late}
-    st.dataframe(
-        [
-            {
-                "backbone": pair.title,
-                "validation mIoU": score_text(pair.val),
-                "test mIoU": score_text(pair.test),
-                "remark": _remark(pair, late=pair.val.label in marked),
-            }
-            for pair in found.pairs
-        ],
-        hide_index=True,
-        width="stretch",
-        key=f"charts.test.table:{study.name}",
-    )
-    st.caption(
-        "Mean and 95 % interval over seeds and images; n counts the seeds."
-        + (" Every fold's network predicts all test images; a seed's counts are those of its folds together."
-           if study.folds else "")
-    )  # fmt: skip
-    if found.test.verdicts:
-        with st.expander("What the test images say of each pair", icon=":material/balance:"):
-            for text in found.sentences():
-                st.markdown(escape(text))
-
-
-def _remark(pair: confirmation.Pair, *, late: bool) -> str:
-    parts = []
-    if pair.test is not None and not pair.complete:
-        parts.append("not all seeds have test scores")
-    if late:
-        parts.append("with runs trained after the opening")
-    return "; ".join(parts)
-
-
-def _draw_late(study: Study, late: dict[str, str]) -> None:
-    if late:
-        titles = {run.name: _title(run) for run in study.runs()}
-        lines = [f"{escape(titles.get(name, name))}: {mark}" for name, mark in late.items()]
-        st.warning("  \n".join(["**In the knowledge of test scores**", *lines]), icon=":material/history:")
-
-
-def _draw_record(study: Study, opening: Opening, number: int, count: int) -> None:
-    """Draw what was known when the test was opened."""
-    title = f"What was known when it was opened{'' if count == 1 else f' ({number + 1} of {count})'}"
-    with st.expander(f"{title}: {_moment(opening.time)}", icon=":material/history_edu:"):
-        runs = ", ".join(f"{n} {state}" for state, n in opening.states.items())
-        st.markdown(
-            f"{plural(len(opening.covers), 'run')} opened on {plural(opening.images, 'image')} · runs of the "
-            f"study: {runs} · recipe {escape(opening.recipe.get('name', UNKNOWN))}, "
-            f"{plural(int(opening.recipe.get('epochs', 0)), 'epoch')} · margin of {100 * opening.margin:g} % · "
-            f"segcore {escape(opening.version)}"
-        )
-        if opening.leader:
-            st.markdown(f"Ahead on the validation images: **{escape(opening.leader)}**.")
-        st.dataframe(
-            [{"backbone": row["title"], "validation mIoU": _scored(row)} for row in opening.contenders],
-            hide_index=True,
-            key=f"charts.test.record:{study.name}:{number}",
-        )
-        for verdict in opening.verdicts:
-            st.markdown(escape(verdict["sentence"]))
-        for text in _known_before(opening):
-            st.markdown(f":material/visibility: {escape(text)}")
-
-
-def _known_before(opening: Opening) -> Sequence[str]:
-    """Say what was known of the test images themselves."""
-    texts = [f"Test scores of {plural(opening.scored, 'run')} were known already."] if opening.scored else []
-    texts += [acquainted.sentence(entry) for entry in opening.elsewhere]
-    return texts or ["No test score was known, and no other study here had met the test images."]
-
-
-def _scored(row: dict[str, Any]) -> str:
-    mean, low, high = row["mean"], row["low"], row["high"]
-    if mean is None or low is None or high is None:
-        return f"{percent(mean)} (n = {row['n']})"
-    return f"{percent(mean)}, {100 * low:.1f} to {100 * high:.1f} (n = {row['n']})"
-
-
-def _title(run: Run) -> str:
-    return f"{catalog.title(run.config.encoder)}, {run.config.repetition}"
-
-
-def _moment(seconds: float) -> str:
-    return time.strftime("%-d %B %Y, %H:%M", time.localtime(seconds))

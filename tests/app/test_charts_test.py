@@ -18,7 +18,7 @@ from segcore.status import RunState, process_identity
 from segcore.store import RunStore
 from segcore.ui.state import Key
 from tests import factories
-from tests.app.conftest import texts
+from tests.app.conftest import OpenApp, texts
 
 
 def panel() -> None:
@@ -199,3 +199,19 @@ def test_progress_can_be_watched_and_cancelled(study: Study) -> None:
     app.button(key=Key.CHARTS_TEST_CANCEL).click().run()
     assert study.scoring_stop_requested()
     assert "It ends after this image" in texts(app)
+
+
+def test_damaged_runs_hide_no_opened_scores(store: RunStore, open_app: OpenApp) -> None:
+    runs = factories.make_study(store, dataset=factories.with_test())
+    study = store.study("study")
+    seal.open_test(study)
+    for run in seal.to_score(study):
+        factories.score_test(run)
+    late = factories.make_run(store, seed=2, dataset=factories.with_test())
+    (late.path / "config.json").write_text("{")
+    runs[0].evaluation_path().write_bytes(b"damaged")
+    runs[1].evaluation_path("test").write_bytes(b"damaged")
+    app = open_app("pages/charts.py")
+    assert not app.exception and not app.error
+    assert f"{late.name}: trained after the test scores were opened" in texts(app).replace("\\", "")
+    assert "1 run without test scores yet." in texts(app)
