@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segcore.cli import results
 from segcore.config import Recipe, StudyConfig
 from segcore.data.splits import Split, fold_splits
 from segcore.data.store import DatasetStore
@@ -212,3 +213,14 @@ def test_training_longer_retrying_and_removing_keep_the_fold(store: RunStore) ->
     config = StudyConfig(name="folded", dataset="tiny", encoders=(RESNET18,), folds=2, recipe=study.recipe)
     again = store.create_study(config, source.config, source.fingerprint, source.split, folds=study.fold_splits())
     assert again == [runs[1]] and again[0].split == study.fold_split(1)
+
+
+def test_damaged_counts_of_one_fold_do_not_hide_the_results(
+    store: RunStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *_, broken = make_fold_study(store, "folded", seeds=(0, 1))
+    broken.evaluation_path().write_bytes(b"damaged")
+    results._print_results(store.study("folded"), store.runs("folded"), as_json=False)
+    printed = capsys.readouterr()
+    assert f"Left out, as it cannot be read: {broken.evaluation_path()} is damaged" in printed.err
+    assert "(n = 2)" in printed.out and "(n = 1)" in printed.out  # the seed of the damaged fold counts no more
