@@ -66,7 +66,7 @@ def _sizes(networks: Sequence[NetworkDescription]) -> Block:
     """Boxes of some sizes, and by what law they grow."""
     size = networks[0].image_size
     samples = [(64, size), (256, size // 4), (1024, size // 16)]
-    law = wrapped(SIDES, 210, SMALL_SIZE)
+    law = wrapped(SIDES, 190, SMALL_SIZE)
 
     def draw(x: float, y: float) -> list[str]:
         drawn = _heading(x, y, "Width: channels, height: resolution")

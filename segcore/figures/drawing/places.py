@@ -116,8 +116,8 @@ class _Grid:
         """Order siblings of one resolution by what they read, the finest on top: their arrows do not cross."""
         for (column, height), stack in self._stacks.items():
             if len(stack) > 1 and all(self._alike(stack[0], index) for index in stack):
-                ordered = sorted(
-                    stack, key=lambda index: -max(self.stages[source].height for source in self._read[index])
-                )
-                for level, index in enumerate(ordered):
+                for level, index in enumerate(sorted(stack, key=self._finest_read, reverse=True)):
                     self.found[index] = (column, (height, level))
+
+    def _finest_read(self, index: int) -> int:
+        return max((self.stages[source].height for source in self._read[index]), default=0)

@@ -47,8 +47,9 @@ def ramp(share: float) -> str:
 
 
 def ink_on(color: str) -> str:
-    """Return black or white, whichever reads better on "#rrggbb"."""
-    return "#ffffff" if luminance(color) < 0.19 else "#0c161c"
+    """Return black or white, whichever reads better on "#rrggbb"; a contrast of 4.5 : 1 at least."""
+    against = luminance(color) + 0.05
+    return "#000000" if against / 0.05 >= 1.05 / against else "#ffffff"
 
 
 def luminance(color: str) -> float:

@@ -26,7 +26,7 @@ class Sheet:
     panels: tuple[str, ...]
     """Each network by itself, all of one width and scale, with no background."""
     legends: tuple[str, str]
-    """What the panels share, with no background: for panels side by side and for panels below one another."""
+    """What the panels share, with no background: as wide as all of them, and for a narrow page."""
 
 
 def draw_networks(networks: Sequence[NetworkDescription], shade: Shade = "macs") -> Sheet:
@@ -48,7 +48,7 @@ def draw_networks(networks: Sequence[NetworkDescription], shade: Shade = "macs")
     titles = [network.title for network in networks]
     whole_width = width * len(panels) + _BETWEEN * (len(panels) - 1)
     below, deep = legend(networks, shading, whole_width)
-    narrow, deeper = legend(networks, shading, width)
+    narrow, deeper = legend(networks, shading, _LEAST_WIDTH)
     side_by_side = [
         tag("g", one, transform=f"translate({place * (width + _BETWEEN):.0f} 0)") for place, one in enumerate(panels)
     ]
@@ -60,6 +60,6 @@ def draw_networks(networks: Sequence[NetworkDescription], shade: Shade = "macs")
         ),
         legends=(
             document(whole_width, deep, below, title="Legend", paper=False),
-            document(width, deeper, narrow, title="Legend", paper=False),
+            document(_LEAST_WIDTH, deeper, narrow, title="Legend", paper=False),
         ),
     )

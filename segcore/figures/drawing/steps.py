@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -64,9 +65,10 @@ def follows(before: Operation, after: Operation) -> bool:
 
 def taken(operation: Operation) -> tuple[int, ...]:
     """Return how many channels a convolution or linear layer takes, by its number of weights: with bias or without."""
-    notes = operation.label.split(", ")
-    groups = next((int(note.split()[0]) for note in notes if note.endswith("groups")), 1)
-    kernel = [int(side) for side in notes[0].split()[0].split("×")] if operation.kind == "conv" else [1]
+    grouped = re.search(r"(\d+) groups$", operation.label)
+    groups = int(grouped[1]) if grouped else 1
+    size = re.match(r"\d+(×\d+)*(?= )", operation.label) if operation.kind == "conv" else None
+    kernel = [int(side) for side in size[0].split("×")] if size else [1]
     filters = operation.channels * prod(kernel)
     counts = (operation.parameters, operation.parameters - operation.channels)
     return tuple(count // filters * groups for count in counts if count > 0 and count % filters == 0)

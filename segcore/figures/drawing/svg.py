@@ -46,10 +46,9 @@ def tag(name: str, *children: str, look: str = "", **attributes: object) -> str:
         look: a key of `LOOKS`, which becomes its class; given attributes win over the look's.
         attributes: `data_stage` is written as data-stage; None leaves an attribute out.
     """
-    values: dict[str, object] = {**({"class": look} if look else {}), **LOOKS.get(look, {}), **attributes}
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"' for key, value in values.items() if value is not None
-    )
+    values: dict[str, object] = {**({"class": look} if look else {}), **LOOKS.get(look, {})}
+    values |= {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items()}
+    written = "".join(f' {key}="{_value(value)}"' for key, value in values.items() if value is not None)
     return f"<{name}{written}>{''.join(children)}</{name}>" if children else f"<{name}{written}/>"
 
 
@@ -88,7 +87,7 @@ def shortened(words: str, width: float, size: float, *, bold: bool = False) -> s
 
 
 def wrapped(words: str, width: float, size: float) -> list[str]:
-    """Break a text between words into lines no wider than `width`."""
+    """Break a text between words into lines no wider than `width`; a word that is wider by itself is cut."""
     lines = [""]
     for word in words.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -96,7 +95,7 @@ def wrapped(words: str, width: float, size: float) -> list[str]:
             lines.append(word)
         else:
             lines[-1] = longer
-    return lines
+    return [shortened(line, width, size) for line in lines]
 
 
 def path(points: Sequence[Point], *, radius: float = 7.0) -> str:
