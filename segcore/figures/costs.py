@@ -88,7 +88,9 @@ def cost_scatter(
         chart, [(x, y) for row, x, y in zip(known, costs, scores, strict=True) if row["label"] in front], asked
     )
     names = [_cost_label(row, asked) for row in known]
-    sides = _label_sides(places, scores, names)
+    # The axis is as long as the intervals, which brings their means together.
+    ends = [100 * end for row in known for end in (row.get(f"{metric}_low"), row.get(f"{metric}_high")) if end]
+    sides = _label_sides(places, scores, names, high=max(scores + ends) - min(scores + ends))
     for row, x, y, name, side in zip(known, costs, scores, names, sides, strict=True):
         color = row["color"] if row["label"] in front else DOMINATED
         chart.add_scatter(
@@ -168,15 +170,21 @@ def _cost_text(row: ResultRow, cost: Cost) -> str:
     return text + ("<br>* the machine was busy with something else, too" if measured_busy(row, cost) else "")
 
 
-def _label_sides(x: Sequence[float], y: Sequence[float], labels: Sequence[str]) -> list[str]:
+def _label_sides(x: Sequence[float], y: Sequence[float], labels: Sequence[str], *, high: float) -> list[str]:
     """Choose for every point the corner for its label that has most room and does not leave the plot.
 
     Corners, as the arms of the intervals take the sides. Reckoned for a plot of 360 x 260 px, as in a window of
     800 px: a wider one only has more room.
+
+    Args:
+        x: places along the axis of costs.
+        y: scores.
+        labels: one a point.
+        high: how much of the score the axis shows.
     """
     width, edge = 360, 20
-    wide, high = width / ((max(x) - min(x)) or 1.0), 260 / ((max(y) - min(y)) or 1.0)
-    points = [((a - min(x)) * wide, (b - min(y)) * high) for a, b in zip(x, y, strict=True)]
+    across, up = width / ((max(x) - min(x)) or 1.0), 260 / (high or 1.0)
+    points = [((a - min(x)) * across, (b - min(y)) * up) for a, b in zip(x, y, strict=True)]
     sides: list[str] = []
     taken: list[tuple[float, float, float]] = []  # centre and width of the labels so far
     for place, (px, py) in enumerate(points):

@@ -115,6 +115,14 @@ def test_costs_have_their_spread_and_a_mark_where_the_machine_was_busy() -> None
     assert point.text[0] == "A"  # memory is what it is, whatever else runs
 
 
+def test_wide_intervals_bring_labels_together() -> None:
+    spread = {"title": "ResNet-18", "miou_low": 0.3, "miou_high": 0.9}
+    near = [row("a", latency_ms=20.0, miou=0.60, **spread), row("b", latency_ms=24.0, miou=0.59, **spread)]
+    far = row("far", latency_ms=60.0, miou=0.58, **spread)
+    first, second, _ = (trace.textposition for trace in points(figures.cost_scatter([*near, far])))
+    assert first.split()[0] != second.split()[0]  # one above and one below, as they stand at about one height
+
+
 def test_labels_of_near_points_take_different_sides() -> None:
     rows = [row("a"), row("b", latency_ms=20.5), row("far", latency_ms=60.0, miou=0.2)]
     sides = [trace.textposition for trace in points(figures.cost_scatter(rows))]
