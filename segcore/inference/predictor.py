@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from segcore.config import ClassInfo, RunConfig
@@ -18,6 +17,7 @@ from segcore.data.classes import palette
 from segcore.data.readers import to_square
 from segcore.errors import ConfigError
 from segcore.inference.bundle import read_bundle
+from segcore.inference.enlarge import enlarged
 from segcore.inference.symmetry import Views, averaged, chosen
 from segcore.inference.tiling import Band, predict_bands
 from segcore.models.build import Segmenter, skeleton
@@ -25,9 +25,6 @@ from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.training.checkpoint import fill, load_weights
 from segcore.training.device import best_device
-
-_BAND_VALUES = 2**22
-"""So many probabilities are brought back to the image's size at once: a large image has billions in all."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,8 @@ class Predictor:
         A network trained on resized images is given the image resized likewise, and its probabilities are brought
         back to the image's own size, so that edges fall between pixels rather than on blocks. One trained on
         crops looks at the image at its native scale, in overlapping windows of the crops' size. Beside image
-        and result, memory is needed for some rows of the image only.
+        and result, memory is needed for some rows of the image only. `large.predict` reads images row by row, and
+        shows those that are much larger than the training images to a network of resized images in windows.
 
         Args:
             image: (H, W, 3) uint8 RGB, 0-255, of any size. Files that OpenCV read have to be turned from BGR first.
@@ -187,15 +185,11 @@ class Predictor:
 
     def _resized(self, image: np.ndarray, forward: Callable[[Tensor], Tensor]) -> Iterator[Band]:
         """Yield the prediction of the resized image, brought back to the image's size some rows at a time."""
-        height, width = image.shape[:2]
         side = self.config.recipe.image_size
         pixels = np.ascontiguousarray(to_square(image, side).transpose(2, 0, 1))
         with torch.inference_mode():
             probabilities = forward(torch.from_numpy(pixels)[None].to(self.device)).softmax(1)[0]
-        rows = max(1, _BAND_VALUES // (len(self.classes) * width))
-        for top in range(0, height, rows):
-            bottom = min(top + rows, height)
-            yield Band(top, bottom, _enlarge(probabilities, top, bottom, height, width))
+        yield from enlarged([Band(0, side, probabilities)], side, *image.shape[:2])
 
 
 def network(config: RunConfig) -> Segmenter:
@@ -211,17 +205,3 @@ def relative_entropy(probabilities: Tensor) -> Tensor:
     """Return Shannon's entropy of (C, H, W) probabilities divided by that of equal ones: (H, W) float32, 0-1."""
     classes = len(probabilities)
     return (torch.special.entr(probabilities).sum(0) / math.log(max(2, classes))).clamp(0, 1)
-
-
-def _enlarge(values: torch.Tensor, top: int, bottom: int, height: int, width: int) -> torch.Tensor:
-    """Return the rows top .. bottom - 1 of (C, h, w) `values` resized bilinearly to `height` x `width`.
-
-    As `interpolate` with `align_corners=False` over the whole, without holding the whole.
-    """
-    scale = values.shape[1] / height
-    place = ((torch.arange(top, bottom, device=values.device) + 0.5) * scale - 0.5).clamp(min=0)
-    above = place.long()
-    below = (above + 1).clamp(max=values.shape[1] - 1)
-    share = (place - above)[None, :, None]
-    rows = values[:, above] * (1 - share) + values[:, below] * share
-    return F.interpolate(rows[None], (bottom - top, width), mode="bilinear", align_corners=False)[0]

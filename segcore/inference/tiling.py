@@ -2,8 +2,9 @@
 
 Near its border a window lacks context, and neighbours disagree. So windows overlap and their probabilities are
 averaged with weights that fall to nothing towards a window's border (the idea of nnU-Net's and MONAI's sliding
-windows, https://arxiv.org/abs/1809.10486, section 2.4): no seam is left to see. Windows go row by row, and rows of
-pixels are given out as soon as no further window covers them, so that memory grows with the image's width alone.
+windows, https://arxiv.org/abs/1809.10486, section 2.4): no seam is left to see. Windows go row by row. The image is
+read as far down as they reach, and rows of pixels are given out as soon as no further window covers them, so that
+memory grows with the image's width alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segcore.errors import ConfigError
+from segcore.inference.rows import Rows
 from segcore.progress import Progress, silent
 
 OVERLAP = 0.25
@@ -37,7 +39,7 @@ class Band:
 
 def predict_bands(
     forward: Callable[[Tensor], Tensor],
-    image: Tensor,
+    image: Tensor | Rows,
     *,
     window: int,
     overlap: float = OVERLAP,
@@ -49,13 +51,14 @@ def predict_bands(
 ) -> Iterator[Band]:
     """Predict an image in overlapping windows and yield it from top to bottom, every row once.
 
-    At any time no more is held than `batch_size` predicted windows and two strips of (classes, window, W).
+    At any time no more is held than `batch_size` predicted windows, the rows of the image below them and two strips of
+    (classes, window, W).
 
     Args:
         forward: images (B, 3, window, window) uint8 on `device` -> logits (B, classes, window, window); in
             evaluation mode. It is called without gradients.
-        image: (3, H, W) uint8 RGB, 0-255. Where it is smaller than a window, it is filled up with black, as
-            crops are in training.
+        image: (3, H, W) uint8 RGB, 0-255, or what reads such an image row by row; the result is the same. Where it is
+            smaller than a window, it is filled up with black, as crops are in training.
         window: side in pixels, a multiple of 32.
         overlap: share of a window that its neighbour covers as well, at least; 0 to below 1.
         batch_size: windows predicted at once.
@@ -73,17 +76,16 @@ def predict_bands(
             "multiple of 32 px, an overlap from 0 to below 1, and 1 or more at once.",
             field="image_size",
         )
-    if image.ndim != 3 or image.shape[0] != 3 or image.dtype != torch.uint8 or 0 in image.shape:
-        raise ConfigError(
-            f"Got an image of shape {tuple(image.shape)} and {image.dtype}; expected (3, height, width) uint8.",
-            field="image",
-        )
-    height, width = image.shape[1:]
-    image = F.pad(image, (0, max(0, window - width), 0, max(0, window - height)))
-    tops, lefts = starts(image.shape[1], window, overlap), starts(image.shape[2], window, overlap)
+    rows = _rows(image) if isinstance(image, Tensor) else image
+    if rows.height < 1 or rows.width < 1:
+        raise ConfigError(f"An image of {rows.height} x {rows.width} pixels has nothing to predict.", field="image")
+    height, width = rows.height, rows.width
+    across = max(width, window)
+    tops, lefts = starts(max(height, window), window, overlap), starts(across, window, overlap)
     row_weights, column_weights = _weights(tops, window), _weights(lefts, window)
-    strip, row = torch.zeros(classes, window, image.shape[2], device=gather), 0
-    predicted = _predict(forward, image, [(top, left) for top in tops for left in lefts], window, batch_size, device)
+    strip, row = torch.zeros(classes, window, across, device=gather), 0
+    corners = [(top, left) for top in tops for left in lefts]
+    predicted = _predict(forward, _Reader(rows, across), corners, window, batch_size, device)
     for done, probabilities in enumerate(predicted):
         if done // len(lefts) > row:
             finished = tops[row + 1] - tops[row]
@@ -117,9 +119,41 @@ def _weights(begins: list[int], window: int) -> list[Tensor]:
     return [(bell / total[begin : begin + window]).float() for begin in begins]
 
 
+class _Reader:
+    """Reads an image from top to bottom, each row once, and holds those that windows still need."""
+
+    def __init__(self, rows: Rows, across: int) -> None:
+        self.rows = rows
+        self.across = across
+        """Columns, with the black ones beside a narrow image."""
+        self._top = 0
+        self._held = torch.zeros(3, 0, across, dtype=torch.uint8)
+
+    def read(self, top: int, bottom: int) -> Tensor:
+        """Return the rows top .. bottom - 1, (3, bottom - top, across), black below the image; never goes back up."""
+        known = self._top + self._held.shape[1]
+        if bottom > known:
+            last = min(bottom, self.rows.height)
+            # Copied: what a reader hands out may be read-only or reused, and torch takes neither.
+            new = torch.tensor(self.rows.read(known, last)) if last > known else self._held[:, :0, : self.rows.width]
+            new = F.pad(new, (0, self.across - self.rows.width, 0, bottom - known - new.shape[1]))
+            self._held, self._top = torch.cat([self._held[:, top - self._top :], new], 1), top
+        return self._held[:, top - self._top : bottom - self._top]
+
+
+def _rows(image: Tensor) -> Rows:
+    if image.ndim != 3 or image.shape[0] != 3 or image.dtype != torch.uint8 or 0 in image.shape:
+        raise ConfigError(
+            f"Got an image of shape {tuple(image.shape)} and {image.dtype}; expected (3, height, width) uint8.",
+            field="image",
+        )
+    pixels = image.cpu().numpy()
+    return Rows(pixels.shape[1], pixels.shape[2], lambda top, bottom: pixels[:, top:bottom])
+
+
 def _predict(
     forward: Callable[[Tensor], Tensor],
-    image: Tensor,
+    image: _Reader,
     corners: list[tuple[int, int]],
     window: int,
     batch_size: int,
@@ -127,9 +161,10 @@ def _predict(
 ) -> Iterator[Tensor]:
     """Yield the probabilities of each window in turn: (classes, window, window) float32 on `device`."""
     for start in range(0, len(corners), batch_size):
-        tiles = [
-            image[:, top : top + window, left : left + window] for top, left in corners[start : start + batch_size]
-        ]
+        batch = corners[start : start + batch_size]
+        above = batch[0][0]
+        rows = image.read(above, batch[-1][0] + window)
+        tiles = [rows[:, top - above : top - above + window, left : left + window] for top, left in batch]
         with torch.inference_mode():  # left before each yield, as whoever asks for the next may want gradients
             probabilities = forward(torch.stack(tiles).to(device)).float().softmax(1)
         yield from probabilities

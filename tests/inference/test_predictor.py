@@ -62,7 +62,7 @@ def test_rows_brought_back_in_bands_are_those_of_the_whole(
     pixels = torch.from_numpy(to_square(image, 64).transpose(2, 0, 1).copy())[None]
     with torch.inference_mode():
         whole = F.interpolate(predictor.model(pixels).softmax(1), shape, mode="bilinear", align_corners=False)[0]
-    monkeypatch.setattr("segcore.inference.predictor._BAND_VALUES", 7 * shape[1] * len(predictor.classes))
+    monkeypatch.setattr("segcore.inference.enlarge._BAND_VALUES", 7 * shape[1] * len(predictor.classes))
     bands = list(predictor.bands(image))
     assert max(band.bottom - band.top for band in bands) <= 7 and bands[-1].bottom == shape[0]
     torch.testing.assert_close(torch.cat([band.probabilities for band in bands], 1), whole, rtol=1e-5, atol=1e-6)
