@@ -31,7 +31,7 @@ def test_a_complete_catalog_is_listed_at_once(workspace: Workspace, capsys: pyte
     assert [row.split()[0] for row in rows] == [entry.architecture for entry in WORKS]
     resnet = next(row for row in rows if row.startswith("resnet18 "))
     assert all(told in resnet for told in ("ResNet", "2015", "11.2 M", "5.50 G", "tv_in1k", "bsd-3-clause"))
-    assert f"{len(WORKS)} of 60 architectures work in unet, 256 × 256 pixels." in printed.err
+    assert f"{len(WORKS)} of 60 architectures work in U-Net at 256 × 256 pixels." in printed.err
     for reason in REASONS:
         assert f"{sum(entry.reason == reason for entry in ENTRIES)}: {reason}" in printed.err
 

@@ -27,6 +27,7 @@ def catalog(
     Ctrl-C keeps what was found; the same command goes on.
     """
     from segcore.models.atlas import Atlas
+    from segcore.models.catalog import DECODERS
     from segcore.workspace import Workspace
 
     atlas = Atlas(Workspace(), decoder, Recipe(image_size=image_size).image_size)
@@ -37,9 +38,9 @@ def catalog(
         emit_json(_document(atlas, contents))
         return
     works = [entry for entry in contents.entries.values() if entry.works]
-    title = f"{decoder}, {atlas.image_size} × {atlas.image_size} pixels"
+    title = f"{DECODERS[atlas.decoder].title} at {atlas.image_size} × {atlas.image_size} pixels"
     columns = ("backbone", "family", ">year", ">parameters", ">MACs", ">with decoder", "weights", "licence")
-    print_table(columns, [_row(entry) for entry in works], title=title)
+    print_table(columns, [_row(entry) for entry in works], title=f"Backbones in {title}")
     say(f"{len(works):,} of {plural(len(contents.entries), 'architecture')} work in {title}.")
     if not contents.complete:
         of = f" of {contents.total:,}" if contents.total else ""

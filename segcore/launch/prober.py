@@ -1,29 +1,31 @@
 """A process that probes one architecture after the other, ended and replaced where one of them leads it astray.
 
 Among a thousand architectures some may take minutes, or more memory than there is, or crash: none of that may end the
-whole. So they are probed in a process of their own, which is watched from here. Nothing here imports torch.
+whole. So they are probed by `python -m segcore.launch.prober DECODER IMAGE_SIZE`, which reads a question a line and
+writes an answer a line, in JSON, and is watched from here. Nothing here imports torch before a question comes.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
-import signal
+import queue
+import subprocess
+import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import psutil
 
 from segcore.errors import LaunchError
-from segcore.launch.processes import last_line
+from segcore.launch.processes import last_line, variables
 from segcore.models.atlas import Entry
 
 LOOK_SECONDS = 0.25
@@ -50,14 +52,17 @@ class _AstrayError(Exception):
         self.reason = reason
 
 
-Serve = Callable[[Connection, str, int], None]
-
-
 class Prober:
     """Probes in a process of its own, which starts with the first question and ends with the block."""
 
     def __init__(
-        self, decoder: str, image_size: int, log: Path, *, limits: Limits | None = None, serve: Serve | None = None
+        self,
+        decoder: str,
+        image_size: int,
+        log: Path,
+        *,
+        limits: Limits | None = None,
+        module: str = "segcore.launch.prober",
     ) -> None:
         """Choose what to probe in.
 
@@ -66,14 +71,13 @@ class Prober:
             image_size: side of the image in pixels.
             log: where everything goes that the process prints; in a folder that is there.
             limits: what one architecture may take.
-            serve: what answers the questions there.
+            module: what to run.
         """
         self.limits = limits or Limits()
-        self._arguments = (decoder, image_size)
+        self._command = [sys.executable, "-m", module, decoder, str(image_size)]
         self._log = log
-        self._serve = serve or _serve
-        self._process: Any = None
-        self._connection: Any = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: queue.Queue[bytes] = queue.Queue()
 
     def __enter__(self) -> Self:
         return self
@@ -99,11 +103,10 @@ class Prober:
             LaunchError: the process does not come up.
         """
         try:
-            entry: Entry = self._ask("probe", architecture, look, limited=True)
+            return Entry.from_json(self._ask("probe", architecture, look, limited=True))
         except _AstrayError as error:
-            about: Entry = self._sure("about", architecture, look)
-            return replace(about, why_not=f"{error}", reason=error.reason)
-        return entry
+            about = Entry.from_json(self._sure("about", architecture, look))
+            return replace(about, why_not=str(error), reason=error.reason)
 
     # The process -----------------------------------------------------------------------------------
 
@@ -117,26 +120,33 @@ class Prober:
             ) from error
 
     def _ask(self, question: str, name: str, look: Callable[[], None], *, limited: bool) -> Any:
-        if self._process is None:
-            self._start()
+        """Return the answer, in JSON's types.
+
+        Raises:
+            _AstrayError: there is none.
+        """
+        process = self._process or self._start()
+        began, spent = time.monotonic(), _spent(process)
         try:
-            self._connection.send((question, name))
-            began, spent = time.monotonic(), self._spent()
-            while not self._connection.poll(LOOK_SECONDS):
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):  # it has ended: the end of its answers tells
+                process.stdin.write(json.dumps([question, name]).encode() + b"\n")
+                process.stdin.flush()
+            while True:
+                with suppress(queue.Empty):
+                    answer = self._answers.get(timeout=LOOK_SECONDS)
+                    break
                 look()
                 if limited:
-                    self._check(time.monotonic() - began, self._spent() - spent)
-            return self._connection.recv()
-        except (EOFError, OSError) as error:  # a broken pipe: there is nobody at the other end
-            self._process.join(1.0)
-            code = self._process.exitcode
-            self._end()
-            raise _AstrayError("its probe crashed", f"Probing it ended with exit code {code}.") from error
+                    self._check(process, time.monotonic() - began, _spent(process) - spent)
+            if not answer:
+                raise _AstrayError("its probe crashed", f"Probing it ended with exit code {process.wait()}.")
         except BaseException:
             self._end()
             raise
+        return json.loads(answer)
 
-    def _check(self, wall: float, spent: float) -> None:
+    def _check(self, process: subprocess.Popen[bytes], wall: float, spent: float) -> None:
         """Raise where the architecture at hand has had all it may take."""
         limits = self.limits
         if spent > limits.seconds or wall > limits.wall_seconds:
@@ -144,71 +154,88 @@ class Prober:
             raise _AstrayError(
                 "its probe took too long", f"Probing it took more than {limit:g} s, and was given up after that."
             )
-        with suppress(psutil.Error):  # ended just now: the next look at the connection tells
-            if psutil.Process(self._process.pid).memory_info().rss > limits.memory:
+        with suppress(psutil.Error):  # ended just now: the end of its answers tells
+            if psutil.Process(process.pid).memory_info().rss > limits.memory:
                 raise _AstrayError(
                     "its probe took too much memory",
                     f"Probing it took more than {limits.memory / 2**30:g} GiB of memory, and was given up after that.",
                 )
 
-    def _spent(self) -> float:
-        """Processor seconds of the process so far."""
-        try:
-            times = psutil.Process(self._process.pid).cpu_times()
-        except psutil.Error:
-            return 0.0
-        return float(times.user + times.system)
-
-    def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would share what torch holds
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_run, args=(self._serve, theirs, self._arguments, str(self._log)), daemon=True
-        )
-        with _interrupts_ignored():
-            self._process.start()
-        theirs.close()  # so that its end is seen here
+    def _start(self) -> subprocess.Popen[bytes]:
+        with open(self._log, "ab") as log:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=variables(),
+                start_new_session=True,  # Ctrl-C is for whoever asks, who then ends it
+            )
+        assert process.stdout is not None
+        self._process, self._answers = process, queue.Queue()
+        threading.Thread(target=_listen, args=(process.stdout, self._answers), daemon=True).start()
+        return process
 
     def _end(self) -> None:
-        if self._process is None:
+        process, self._process = self._process, None
+        if process is None:
             return
-        self._process.kill()
-        self._process.join()
-        self._connection.close()
-        self._process = self._connection = None
+        process.kill()
+        process.wait()
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # a question that it never read
+            process.stdin.close()
 
 
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """A child started here never hears Ctrl-C: whoever started it does, and ends it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals can be set in the main thread alone
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _listen(answers: IO[bytes], heard: queue.Queue[bytes]) -> None:
+    """Hand on each answer, and nothing (b"") at their end; reading a pipe cannot be given up, as here it need not."""
+    with answers:
+        for line in answers:
+            heard.put(line)
+    heard.put(b"")
+
+
+def _spent(process: subprocess.Popen[bytes]) -> float:
+    """Processor seconds of a process so far."""
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+        times = psutil.Process(process.pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
-def _run(serve: Serve, connection: Connection, arguments: tuple[str, int], log: str) -> None:
-    """Be the process: print into the log, answer questions until nobody is at the other end."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (1, 2):
-        os.dup2(descriptor, stream)
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        serve(connection, *arguments)
+# In the process --------------------------------------------------------------------------------------
 
 
-def _serve(connection: Connection, decoder: str, image_size: int) -> None:
+def serve(answer: Callable[[str, str], Any]) -> None:
+    """Answer questions until nobody is there to ask; whatever else is printed goes where errors go.
+
+    Args:
+        answer: called with the question and an architecture; returns the answer in JSON's types.
+    """
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    with suppress(BrokenPipeError):
+        for line in sys.stdin:
+            question, name = json.loads(line)
+            out.write(json.dumps(answer(question, name)) + "\n")
+            out.flush()
+
+
+def main(decoder: str, image_size: int) -> None:
+    """Be the process."""
     warnings.simplefilter("ignore")
-    from segcore.models import probing
 
-    while True:
-        question, name = connection.recv()
+    def answer(question: str, name: str) -> Any:
+        from segcore.models import probing
+
         if question == "list":
-            connection.send(probing.architectures())
-        elif question == "about":
-            connection.send(probing.about(name))
-        else:
-            connection.send(probing.probe(name, decoder, image_size))
+            return probing.architectures()
+        entry = probing.about(name) if question == "about" else probing.probe(name, decoder, image_size)
+        return entry.to_json()
+
+    serve(answer)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

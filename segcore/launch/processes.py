@@ -43,23 +43,26 @@ def spawn(
     Raises:
         OSError: the process cannot be started, or the log not written.
     """
-    package_parent = str(Path(__file__).resolve().parents[2])
-    variables = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")])),
-        "PYTHONUNBUFFERED": "1",
-        **(environment or {}),
-    }
     with open(log, "ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=variables,
+            env={**variables(), **(environment or {})},
             pass_fds=tuple(descriptors),
             start_new_session=True,
         )
+
+
+def variables() -> dict[str, str]:
+    """Return the environment in which another Python finds this package, and prints at once."""
+    package_parent = str(Path(__file__).resolve().parents[2])
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")])),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def last_line(log: Path) -> str:

@@ -68,7 +68,7 @@ def refusal(
     if "too small" in text:
         return Refusal("the features become too small", "Use a larger image size or U-Net.", at_this_size=True)
     own_size = _own_size(encoder)
-    if own_size is not None and own_size != image_size and works_at(own_size):
+    if own_size is not None and own_size != image_size and own_size % 32 == 0 and works_at(own_size):
         return Refusal(
             "the backbone is made for images of another size",
             f"Use an image size of {own_size}, or another backbone.",

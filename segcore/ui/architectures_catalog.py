@@ -154,9 +154,13 @@ def _draw_reasons(contents: Contents) -> None:
             width="stretch",
             height="content",
             key="catalog.reasons",
+            column_config={"Why": st.column_config.TextColumn(width=560), "Architectures": {"width": 100}},
         )
         st.dataframe(
-            [{"Backbone": entry.architecture, "Family": entry.family, "Why": entry.why_not} for entry in others],
+            [
+                {"Backbone": entry.architecture, "Family": entry.family, "Why": catalog_table.why(entry)}
+                for entry in others
+            ],
             hide_index=True,
             width="stretch",
             height=320,

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from segcore.evaluation.comparison import ResultRow
+from segcore.models.atlas import Entry
 from segcore.runs import Study
 from segcore.text import plural
 from segcore.ui.catalog_filters import Part, Row
@@ -56,8 +57,14 @@ def table_row(row: Row, part: Part) -> dict[str, Any]:
         "Weights": ", ".join(found.tag for found in entry.weights),
         "Channels": " · ".join(str(channels) for channels, _ in entry.features),
         "From": f"1/{entry.features[0][1]}" if entry.features else "",
-        "Why it does not work": entry.why_not,
+        "Why it does not work": why(entry),
     }
+
+
+def why(entry: Entry) -> str:
+    """Return why an architecture does not work, without saying again which one and in what."""
+    rest = entry.why_not.partition(" do not go together")[2].lstrip(": ")
+    return f"{rest[0].upper()}{rest[1:]}" if rest else entry.why_not
 
 
 def reached(result: ResultRow) -> str:

@@ -52,7 +52,7 @@ def test_before_probing_the_curated_backbones_are_there(open_app: OpenApp, works
     app = open_catalog(open_app)
     assert not app.exception
     assert "Nothing is probed yet for U\\-Net at 256 px" in texts(app)
-    assert "15 to 30 minutes" in texts(app)
+    assert "10 to 30 minutes" in texts(app)
     assert set(shown(app)["Backbone"]) == set(catalog.BACKBONES)
     assert app.button(key=Key.CATALOG_PROBE).label == "Probe all architectures"
     assert not workspace.catalog.exists()  # looking at it writes nothing
@@ -304,6 +304,18 @@ def test_headline_counts(workspace: Workspace) -> None:
     assert architectures_catalog.headline(atlas, atlas.read()) == (
         f"**{works} of 100 architectures work in U-Net at 256 px.**"
     )
+
+
+@pytest.mark.parametrize(
+    ("why_not", "shown_as"),
+    [
+        ("Backbone 'x' and decoder FPN do not go together: it is plain. Use DPT.", "It is plain. Use DPT."),
+        ("Backbone 'x' and decoder FPN do not go together at 80 pixels: no.", "At 80 pixels: no."),
+        ("Probing it took more than 60 s.", "Probing it took more than 60 s."),
+    ],
+)
+def test_reasons_do_not_repeat_the_name(why_not: str, shown_as: str) -> None:
+    assert catalog_table.why(Entry("x", "module", why_not=why_not)) == shown_as
 
 
 def test_scratch_results_are_told_apart() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,37 +12,11 @@ import pytest
 from segcore.errors import LaunchError, WorkspaceError
 from segcore.inherited import inheritable
 from segcore.launch import probing
-from segcore.launch.prober import Limits, Prober, Serve
+from segcore.launch.prober import Limits, Prober
 from segcore.models.atlas import Atlas, Entry
 from segcore.workspace import Workspace
 from tests.atlases import made_up, write_atlas
-
-NAMES = ["plain", "slow", "idle", "hungry", "crash", "last"]
-
-
-def serve(connection: Connection, _decoder: str, _image_size: int) -> None:
-    """Answer as the real one does, without torch; some names lead astray."""
-    while True:
-        question, name = connection.recv()
-        if question == "list":
-            connection.send(NAMES)
-            continue
-        if question == "probe" and name == "slow":
-            while True:
-                pass
-        if question == "probe" and name == "idle":
-            time.sleep(600)
-        if question == "probe" and name == "hungry":
-            hoard = bytearray(400 * 2**20)
-            hoard[::4096] = b"x" * len(hoard[::4096])
-            time.sleep(600)
-        if question == "probe" and name == "crash":
-            os._exit(7)
-        connection.send(Entry(name, "module", parameters=1 if question == "probe" else None))
-
-
-def serve_nothing(_connection: Connection, _decoder: str, _image_size: int) -> None:
-    print("no torch here")
+from tests.launch.astray import NAMES
 
 
 def look() -> None:
@@ -52,16 +24,13 @@ def look() -> None:
 
 
 @pytest.fixture
-def prober(tmp_path: Path) -> Iterator[Callable[..., Prober]]:
-    made: list[Prober] = []
+def prober(tmp_path: Path) -> Callable[..., Prober]:
+    """Makes one whose process is `astray`."""
 
-    def make(serving: Serve = serve, **limits: float) -> Prober:
-        made.append(Prober("unet", 256, tmp_path / "log", limits=Limits(**limits), serve=serving))  # type: ignore[arg-type]
-        return made[-1]
+    def make(decoder: str = "unet", **limits: float) -> Prober:
+        return Prober(decoder, 256, tmp_path / "log", limits=Limits(**limits), module="tests.launch.astray")  # type: ignore[arg-type]
 
-    yield make
-    for each in made:
-        each.__exit__(None, None, None)
+    return make
 
 
 @pytest.mark.parametrize(
@@ -101,7 +70,7 @@ def test_waiting_for_others_is_no_fault(prober: Callable[..., Prober]) -> None:
 
 
 def test_a_process_that_does_not_come_up_is_said(prober: Callable[..., Prober]) -> None:
-    with prober(serve_nothing) as probes, pytest.raises(LaunchError, match=r"does not come up.*no torch here"):
+    with prober("none") as probes, pytest.raises(LaunchError, match=r"does not come up.*no torch here"):
         probes.architectures(look)
 
 
