@@ -196,9 +196,9 @@ def show(
     """
 
     def told() -> None:
-        clicked = _pair(st.session_state[key].get("clicked"))
-        if clicked is not None and on_stage is not None:
-            on_stage(*clicked)
+        place = clicked(st.session_state[key].get("clicked"))
+        if place is not None and on_stage is not None:
+            on_stage(*place)
 
     _component(
         key=key,
@@ -214,8 +214,8 @@ def show(
     )
 
 
-def _pair(value: Any) -> tuple[int, int] | None:
-    """Two whole numbers as a browser sent them, or None for anything odd."""
+def clicked(value: Any) -> tuple[int, int] | None:
+    """Return panel and stage as a browser sent them; None for anything odd."""
     if isinstance(value, list | tuple) and len(value) == 2 and all(type(number) is int for number in value):
         return value[0], value[1]
     return None
