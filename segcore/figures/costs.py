@@ -30,17 +30,22 @@ COST_TITLES: dict[str, tuple[str, float]] = {
 _NO_RESULT = "No run is finished yet."
 
 
-def _error(row: ResultRow, metric: Metric) -> dict[str, Any]:
+def _ends(row: ResultRow, metric: Metric) -> tuple[float, float] | None:
+    """Return the ends of a score's interval as they are drawn, shares 0-1; None where there is none."""
     low = row["miou_low"] if metric == "miou" else row["pixel_accuracy_low"]
     high = row["miou_high"] if metric == "miou" else row["pixel_accuracy_high"]
-    if low is None or high is None:
+    return None if low is None or high is None else (max(low, 0.0), min(high, 1.0))
+
+
+def _error(row: ResultRow, metric: Metric) -> dict[str, Any]:
+    ends, mean = _ends(row, metric), row[metric] or 0.0
+    if ends is None:
         return {"visible": False}
-    mean = row[metric] or 0.0
     return {
         "type": "data",
         "symmetric": False,
-        "array": [100 * (min(high, 1.0) - mean)],
-        "arrayminus": [100 * (mean - max(low, 0.0))],
+        "array": [100 * (ends[1] - mean)],
+        "arrayminus": [100 * (mean - ends[0])],
         "thickness": 2,
         "width": 6,
         "color": row["color"],
@@ -89,7 +94,7 @@ def cost_scatter(
     )
     names = [_cost_label(row, asked) for row in known]
     # The axis is as long as the intervals, which brings their means together.
-    ends = [100 * end for row in known for end in (row.get(f"{metric}_low"), row.get(f"{metric}_high")) if end]
+    ends = [100 * end for row in known for end in _ends(row, metric) or ()]
     sides = _label_sides(places, scores, names, high=max(scores + ends) - min(scores + ends))
     for row, x, y, name, side in zip(known, costs, scores, names, sides, strict=True):
         color = row["color"] if row["label"] in front else DOMINATED
