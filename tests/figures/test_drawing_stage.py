@@ -84,12 +84,19 @@ def test_shortcuts_lead_past_the_modules_they_belong_to() -> None:
     assert [(set(names[span.first : span.last + 1]), span.kind) for span in found] == [
         ({"attn"}, "identity"), ({"mlp"}, "identity")
     ]  # fmt: skip
+    # Modules inside modules: convolutions, then attention and perceptron in windows and in a grid.
+    block = network("maxvit_tiny_tf_224").stages[2].blocks[0]
+    found = spans(block)
+    assert found is not None and [span.kind for span in found] == ["projection", *["identity"] * 4]
+    assert [main_path(block)[span.last].name for span in found][1:] == [
+        "attn_block.attn.proj", "attn_block.mlp.fc2", "attn_grid.attn.proj", "attn_grid.mlp.fc2"
+    ]  # fmt: skip
     # Where the numbers do not tell, nothing is drawn, and that is said.
-    odd = replace(block, shortcuts=("identity",) * 5)
+    odd = replace(block, shortcuts=("identity",) * 7)
     assert spans(odd) is None
     unsure = stage("odd", "encoder", 8, 32, blocks=(odd,))
     svg = stage_svg(made([unsure, stage("head", "head", 2, 64)], [(0, 1)]), 0)
-    assert "5 shortcuts inside, which are not drawn" in " ".join(text.text for text in words(svg))
+    assert "7 shortcuts inside, which are not drawn" in " ".join(text.text for text in words(svg))
     assert 'class="skip"' not in svg
 
 

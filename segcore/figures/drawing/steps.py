@@ -40,15 +40,21 @@ def spans(block: Block) -> list[Span] | None:
         return []
     if len(kinds) == 1:
         return [Span(kinds[0], 0, len(steps) - 1)]
-    groups = [
-        [place for place, _ in members]
-        for name, members in groupby(enumerate(steps), key=lambda item: item[1].name.split(".")[0])
-        if name
-    ]
-    working = [places for places in groups if sum(steps[place].kind in WORKING for place in places) >= 2]
+    working = _modules(steps, range(len(steps)), 0)
     if len(working) != len(kinds):
         return None
     return [Span(kind, places[0], places[-1]) for kind, places in zip(kinds, working, strict=True)]
+
+
+def _modules(steps: Sequence[Operation], places: Sequence[int], depth: int) -> list[list[int]]:
+    """The steps of each module that does two of them or more; a module made of such modules gives way to these."""
+    found = []
+    for name, members in groupby(places, key=lambda place: ".".join(steps[place].name.split(".")[: depth + 1])):
+        inside = list(members)
+        if name and sum(steps[place].kind in WORKING for place in inside) >= 2:
+            finer = _modules(steps, inside, depth + 1) if depth < 3 else []
+            found += finer if len(finer) > 1 else [inside]
+    return found
 
 
 def follows(before: Operation, after: Operation) -> bool:
