@@ -1,0 +1,62 @@
+"""A trained run with its dataset, small enough to be exported in a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from segcore.data.store import Dataset
+from segcore.inference.export import verify
+from segcore.runs import Run
+from segcore.store import RunStore
+from segcore.workspace import Workspace
+from tests import factories
+
+ENCODER = "mobilenetv3_small_050"
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measures latency in an instant."""
+    monkeypatch.setattr(verify, "SECONDS", 0.05)
+
+
+@pytest.fixture
+def dataset(store: RunStore, tmp_path: Path) -> Dataset:
+    return factories.add_dataset(store.workspace, tmp_path / "source", size=96)
+
+
+@pytest.fixture
+def run(store: RunStore, dataset: Dataset, brief: None) -> Run:
+    return factories.make_run(store, encoder=ENCODER, weights="none", dataset=dataset, with_weights=True)
+
+
+def set_geometry(run: Run, geometry: str) -> None:
+    """Make a run one that was trained in that geometry."""
+    recipe = run.config.recipe.model_copy(update={"geometry": geometry})
+    run.write_config(run.config.model_copy(update={"recipe": recipe}))
+
+
+@pytest.fixture(scope="session")
+def bundle_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the bundle of a run of that geometry, whose workspace is gone; not to be changed."""
+
+    @cache
+    def make(geometry: str) -> Path:
+        from segcore.inference.export.writing import export
+
+        root = tmp_path_factory.mktemp("bundle")
+        workspace = Workspace(root / "home")
+        workspace.ensure_writable()
+        dataset = factories.add_dataset(workspace, root / "source", size=96)
+        store = RunStore(workspace)
+        run = factories.make_run(store, encoder=ENCODER, weights="none", dataset=dataset, with_weights=True)
+        set_geometry(run, geometry)
+        export(run, "bundle", root / "b")
+        workspace.root.rename(root / "gone")
+        return root / "b"
+
+    return make
