@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from segcore.data.store import Dataset, DatasetStore
     from segcore.errors import SegcoreError
     from segcore.evaluation.metrics import scores
+    from segcore.inference.export.writing import export
     from segcore.inference.predictor import Prediction, Predictor
     from segcore.launch.plan import launch_study
     from segcore.models.build import build
@@ -41,6 +42,7 @@ _HOMES = {
     "Workspace": "segcore.workspace",
     "build": "segcore.models.build",
     "describe": "segcore.models.summary",
+    "export": "segcore.inference.export.writing",
     "launch_study": "segcore.launch.plan",
     "prepare": "segcore.data.prepared",
     "scores": "segcore.evaluation.metrics",
@@ -63,6 +65,7 @@ __all__ = [
     "Workspace",
     "build",
     "describe",
+    "export",
     "launch_study",
     "prepare",
     "scores",

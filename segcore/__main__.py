@@ -1,7 +1,7 @@
 """The command line: `python -m segcore`, or `segcore` where the package is installed.
 
-Exit codes: 0 done; 1 a run failed or could not be started; 2 bad input, said in one line on standard error;
-130 ended by Ctrl-C.
+Exit codes: 0 done; 1 a run or an export failed or could not be started; 2 bad input, said in one line on standard
+error; 130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import typer
 
-from segcore.cli import catalog, compare, datasets, measure, networks, queue, runs, seal, studies
-from segcore.errors import LaunchError, SegcoreError, TrainingError
+from segcore.cli import catalog, compare, datasets, export, measure, networks, queue, runs, seal, studies
+from segcore.errors import ExportError, LaunchError, SegcoreError, TrainingError
 
 FLAGS = {
     "batch_size": "--batch-size",
@@ -25,6 +25,7 @@ FLAGS = {
     "decoder": "--decoder",
     "encoders": "--backbones",
     "epochs": "--epochs",
+    "format": "--format",
     "geometry": "--geometry",
     "group_regex": "--group-regex",
     "ignore": "--ignore",
@@ -64,6 +65,7 @@ app.command("report")(compare.report)
 app.command("summary")(networks.summary)
 app.command("catalog")(catalog.catalog)
 app.command("predict")(networks.predict)
+app.command("export")(export.export)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return app(args=list(words) or ["--help"], prog_name=name, standalone_mode=False) or 0
     except SegcoreError as error:
         print(f"Error: {describe(error, words)}", file=sys.stderr)
-        return 1 if isinstance(error, (LaunchError, TrainingError)) else 2
+        return 1 if isinstance(error, (ExportError, LaunchError, TrainingError)) else 2
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else name
