@@ -9,7 +9,7 @@ from segcore.data.store import DatasetStore
 from segcore.evaluation.confusion import confusion_counts
 from segcore.evaluation.metrics import scores
 from segcore.store import RunStore
-from segcore.ui import components, legend, predictions_choice
+from segcore.ui import components, legend, predictions_choice, predictions_export
 from segcore.ui import predictions_view as view
 from segcore.ui.state import Key
 
@@ -84,3 +84,4 @@ st.download_button(
     on_click="ignore",
     help=f"{width} × {height} pixels in the colours of the class table. The command line's predict writes full size.",
 )
+predictions_export.draw([run])

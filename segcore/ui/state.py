@@ -174,6 +174,10 @@ class Key(StrEnum):
     PREDICT_UPLOAD = "predictions.upload"
     PREDICT_OPACITY = "predictions.opacity"
     PREDICT_MASK = "predictions.mask"
+    EXPORT_RUN = "predictions.export.run"
+    EXPORT_FORMAT = "predictions.export.format"
+    EXPORT = "predictions.export"
+    EXPORT_DOWNLOAD = "predictions.export.download"
 
     # Dialogs
     CONFIRM = "confirm.yes"
