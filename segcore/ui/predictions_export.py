@@ -106,18 +106,26 @@ def _draw_result(done: Exported) -> None:
             "Same class as before",
             f"{100 * check.agreement:.4g} %",
             help=f"Share of the pixels of {plural(check.images, 'image')} ({check.source}) that get the same class "
-            f"from the exported network. Their logits differ by {check.max_difference:.2g} at most.",
+            "from the exported network; below 99.9 % nothing is exported.",
             width="content",
         )
         st.metric(
-            "Time of one image",
+            "One image, exported",
             f"{check.runtime_ms:.1f} ms",
             help=f"Median in {check.runtime} on this server's processor, with {plural(check.threads, 'thread')}, after "
             "warm-up.",
             width="content",
         )
-        st.metric("In PyTorch", f"{check.torch_ms:.1f} ms", help="The same, in turns with the other.", width="content")
-    notes = [f"Compared on {plural(check.images, 'image')}: {escape(check.source)}."]
+        st.metric(
+            "One image, in PyTorch",
+            f"{check.torch_ms:.1f} ms",
+            help="The same, in turns with the other.",
+            width="content",
+        )
+    notes = [
+        f"Compared on {plural(check.images, 'image')} ({escape(check.source)}); logits differ by "
+        f"{check.max_difference:.2g} at most."
+    ]
     if check.idle is False:
         notes.append("Other programs ran while times were taken: take them with caution.")
     if done.fixed_size:

@@ -66,8 +66,13 @@ def test_an_export_is_made_once_and_offered(runs: list[Run], asked: list[tuple[s
     assert not app.exception
     assert asked == [(runs[0].name, "bundle", f"study-{runs[0].name}.zip")]
     metrics = {metric.label: metric.value for metric in app.metric}
-    assert metrics == {"Same class as before": "99.95 %", "Time of one image": "7.0 ms", "In PyTorch": "21.0 ms"}
+    assert metrics == {
+        "Same class as before": "99.95 %",
+        "One image, exported": "7.0 ms",
+        "One image, in PyTorch": "21.0 ms",
+    }
     assert [button.label for button in downloads(app)] == ["Download (8.0 MB)"]
+    assert "logits differ by 2e-05 at most" in texts(app)
     assert "Other programs ran" in texts(app) and "validation images of tiny" in texts(app)
     app.run()
     assert len(asked) == 1 and Key.EXPORT not in {button.key for button in app.button}
