@@ -56,7 +56,7 @@ def sentences(exported: Exported) -> list[str]:
     check = exported.verification
     busy = " (other programs ran meanwhile)" if check.idle is False else ""
     lines = [
-        f"{100 * check.agreement:.4g} % of the pixels of {plural(check.images, 'image')} ({check.source}) get the same "
+        f"{check.agreement_text} of the pixels of {plural(check.images, 'image')} ({check.source}) get the same "
         f"class as before; logits differ by {check.max_difference:.2g} at most.",
         f"One image takes {check.runtime_ms:.1f} ms in {check.runtime} and {check.torch_ms:.1f} ms in PyTorch, with "
         f"{plural(check.threads, 'thread')}{busy}.",

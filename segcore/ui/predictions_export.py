@@ -104,7 +104,7 @@ def _draw_result(done: Exported) -> None:
     with st.container(horizontal=True):
         st.metric(
             "Same class as before",
-            f"{100 * check.agreement:.4g} %",
+            check.agreement_text,
             help=f"Share of the pixels of {plural(check.images, 'image')} ({check.source}) that get the same class "
             "from the exported network; below 99.9 % nothing is exported.",
             width="content",

@@ -7,6 +7,7 @@ network itself (`verify`); what answers otherwise is never left behind. What is 
 from __future__ import annotations
 
 import json
+import math
 import selectors
 import subprocess
 import sys
@@ -53,6 +54,11 @@ class Verification:
     """That either might use."""
     idle: bool | None
     """Whether the machine was otherwise idle meanwhile; None where the system does not tell."""
+
+    @property
+    def agreement_text(self) -> str:
+        """The share that got the same class, rounded down: "100 %" means all of them."""
+        return f"{math.floor(1e4 * self.agreement) / 100:g} %"
 
 
 @dataclass(frozen=True)

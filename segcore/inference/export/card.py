@@ -140,10 +140,10 @@ def _scores(run: Run, standing: Standing | None) -> list[str]:
     ]
     if standing is not None and standing.estimate is not None:
         seeds = len(standing.by_seed)
-        alone = " One seed says nothing of what other seeds would give." if seeds < 2 else ""
         said.append(
             f"Over all seeds of this backbone in the study the mean validation mIoU is **{score_text(standing)}** "
-            f"(95 % interval, n = {seeds}; {basis(standing)}).{alone}"
+            f"(± 95 % interval where there is one, n = {seeds}; {basis(standing)})."
+            + (" One seed says nothing of what other seeds would give." if seeds < 2 else "")
         )
     return [*said, _test_scores(run)]
 
@@ -237,7 +237,7 @@ def _checks(checks: Sequence[Verification], facts: dict[str, Any]) -> list[str]:
             check.runtime,
             f"{plural(check.images, 'image')} ({check.source})",
             f"{check.max_difference:.2g}",
-            f"{100 * check.agreement:.4g} %",
+            check.agreement_text,
             f"{check.runtime_ms:.1f} ms",
             f"{check.torch_ms:.1f} ms",
         )
