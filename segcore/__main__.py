@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from segcore.cli import catalog, compare, datasets, export, measure, networks, queue, runs, seal, studies
+from segcore.cli import catalog, compare, datasets, export, measure, networks, predict, queue, runs, seal, studies
 from segcore.errors import ExportError, LaunchError, SegcoreError, TrainingError
 
 FLAGS = {
@@ -31,11 +31,13 @@ FLAGS = {
     "ignore": "--ignore",
     "image_size": "--image-size",
     "images": "--images",
+    "look": "--look",
     "margin": "--margin",
     "masks": "--masks",
     "memory_format": "--memory-format",
     "out": "--out",
     "part": "--part",
+    "polygons": "--polygons",
     "precision": "--precision",
     "recipe": "--recipe",
     "score": "--score",
@@ -64,7 +66,7 @@ app.command("compare")(compare.compare)
 app.command("report")(compare.report)
 app.command("summary")(networks.summary)
 app.command("catalog")(catalog.catalog)
-app.command("predict")(networks.predict)
+app.command("predict")(predict.predict)
 app.command("export")(export.export)
 
 

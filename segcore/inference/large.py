@@ -47,7 +47,7 @@ class View:
     window: tuple[int, int]
     """(height, width) of the part of the image that it sees at once, in the image's pixels."""
     why: str = ""
-    """Where it was not free to choose: the reason, in words that go on after a comma."""
+    """Where there was no choice: the reason, from its comma on."""
 
     @property
     def text(self) -> str:
@@ -74,6 +74,27 @@ def training_size(run: Run) -> tuple[int, int] | None:
     return round(statistics.median(h for _, h in sizes)), round(statistics.median(w for w, _ in sizes))
 
 
+def check_look(config: RunConfig, trained_on: tuple[int, int] | None, wanted: Wanted) -> None:
+    """Refuse a way to look at images that a network does not have; arguments as of `view_of`.
+
+    Raises:
+        ConfigError: windows are wanted and the size of the training images is not known, or a network of crops is
+            to see the whole.
+    """
+    if config.recipe.geometry == "crop" and wanted == "whole":
+        raise ConfigError(
+            "This network was trained on crops at native scale; a whole image resized is nothing it knows. Leave the "
+            "choice to the image's size.",
+            field="look",
+        )
+    if config.recipe.geometry == "resize" and wanted == "windows" and trained_on is None:
+        raise ConfigError(
+            f"How large windows are to be is not known: dataset {config.dataset.name!r}, whose images this network was "
+            "trained on, is not here. Add it again, or have images looked at as a whole.",
+            field="look",
+        )
+
+
 def view_of(
     config: RunConfig, height: int, width: int, trained_on: tuple[int, int] | None, wanted: Wanted = "auto"
 ) -> View:
@@ -88,25 +109,13 @@ def view_of(
             look in windows at native scale.
 
     Raises:
-        ConfigError: windows are wanted and the size of the training images is not known, or a network of crops is
-            to see the whole.
+        ConfigError: as of `check_look`.
     """
+    check_look(config, trained_on, wanted)
     side = config.recipe.image_size
     if config.recipe.geometry == "crop":
-        if wanted == "whole":
-            raise ConfigError(
-                "This network was trained on crops at native scale; a whole image resized is nothing it knows. "
-                "Leave the choice to the image's size.",
-                field="look",
-            )
         return View("native", side, (side, side))
     if trained_on is None:
-        if wanted == "windows":
-            raise ConfigError(
-                f"How large windows are to be is not known: dataset {config.dataset.name!r}, whose images this "
-                "network was trained on, is not here. Add it again, or have images looked at as a whole.",
-                field="look",
-            )
         gone = f", as the size of the training images is not known (dataset {config.dataset.name!r} is not here)"
         return View("whole", side, (height, width), gone if wanted == "auto" else "")
     larger = max(height / trained_on[0], width / trained_on[1]) > MUCH_LARGER

@@ -45,6 +45,10 @@ def resampled(rows: Rows, height: int, width: int) -> Rows:
 
 def _resampled(rows: Rows, height: int, width: int, by_area: bool, top: int, bottom: int) -> np.ndarray:
     """Return the rows top .. bottom - 1 of the resized image; columns first, then rows, in float32."""
+    if bottom - top > 1 and (bottom - top) * rows.height > 8 * _CHUNK * height:
+        middle = (top + bottom) // 2
+        parts = ((top, middle), (middle, bottom))
+        return np.concatenate([_resampled(rows, height, width, by_area, *part) for part in parts], 1)
     shares = [_shares(row, height, rows.height, by_area) for row in range(top, bottom)]
     begin, end = shares[0][0], shares[-1][0] + len(shares[-1][1])
     narrow = np.empty((3, end - begin, width), np.float32)

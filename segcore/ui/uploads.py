@@ -20,12 +20,36 @@ MAX_PIXELS = 60_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
 
 
+def upload_size(data: bytes, name: str) -> tuple[int, int]:
+    """Return (width, height) of an uploaded image, without decoding any pixel.
+
+    Raises:
+        ImageReadError: too large, damaged, or no PNG, JPEG, WebP or TIFF.
+    """
+    return _checked(data, name)[1:]
+
+
 def read_upload(data: bytes, name: str, *, max_side: int) -> np.ndarray:
     """Return an uploaded image as HWC uint8 RGB, 0-255, its longer side at most `max_side`.
 
     Raises:
         ImageReadError: too large, damaged, or no PNG, JPEG, WebP or TIFF.
     """
+    kind, _, _ = _checked(data, name)
+    if kind == "TIFF":
+        return _read_tiff(data, name, max_side)
+    try:
+        # The very function that read the images the network learnt from.
+        return read_image(Path(name), max_side=max_side, data=data)
+    except ImageReadError as error:
+        raise ImageReadError(
+            f"{name} begins like a {kind} image but cannot be decoded: it is damaged, cut off, or of a rare kind. "
+            "Save it again, or upload another image."
+        ) from error
+
+
+def _checked(data: bytes, name: str) -> tuple[str, int, int]:
+    """Return format, width and height of what is small enough to be decoded."""
     if len(data) > MAX_MEGABYTES * 1_000_000:
         raise ImageReadError(
             f"{name} has {len(data) / 1e6:.0f} MB, at most {MAX_MEGABYTES} MB are taken. Upload a smaller version."
@@ -36,14 +60,7 @@ def read_upload(data: bytes, name: str, *, max_side: int) -> np.ndarray:
             f"{name} unfolds to {width:,} × {height:,} = {width * height / 1e6:,.0f} million pixels, at most "
             f"{MAX_PIXELS / 1e6:.0f} million are taken. Upload a smaller version or a part of it."
         )
-    try:
-        # The very function that read the images the network learnt from.
-        return read_image(Path(name), max_side=max_side, data=data)
-    except ImageReadError as error:
-        raise ImageReadError(
-            f"{name} begins like a {kind} image but cannot be decoded: it is damaged, cut off, or of a rare kind. "
-            "Save it again, or upload another image."
-        ) from error
+    return kind, width, height
 
 
 def _header(data: bytes, name: str) -> tuple[str, int, int]:
@@ -59,6 +76,19 @@ def _header(data: bytes, name: str) -> tuple[str, int, int]:
             "taken. Upload a smaller version or a part of it."
         ) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, EOFError) as error:
+        from segcore.inference.geotiff import is_tiff, open_geotiff_bytes  # imports GDAL: only where it is needed
+
+        if is_tiff(data):  # of many channels, large values or a compression that Pillow does not know
+            with open_geotiff_bytes(data, name) as tiff:
+                return "TIFF", tiff.grid.width, tiff.grid.height
         raise ImageReadError(
             f"{name} is no PNG, JPEG, WebP or TIFF that can be read. Upload an image of one of these kinds."
         ) from error
+
+
+def _read_tiff(data: bytes, name: str, max_side: int) -> np.ndarray:
+    """Read a TIFF as the command line does: Pillow shows one channel of some that have many."""
+    from segcore.inference.geotiff import open_geotiff_bytes
+
+    with open_geotiff_bytes(data, name) as tiff:
+        return tiff.shrunk(max_side)
