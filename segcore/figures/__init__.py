@@ -9,7 +9,7 @@ from segcore.figures.classmaps import class_difference_map, class_map
 from segcore.figures.costs import cost_bars, cost_scatter
 from segcore.figures.curves import accuracy_curves
 from segcore.figures.dataset import class_share_bars
-from segcore.figures.images import LegendEntry, class_legend, colorize, error_map, overlay
+from segcore.figures.images import LegendEntry, class_legend, colorize, overlay
 from segcore.figures.ranking import rank_plot
 from segcore.figures.sizes import size_curves
 from segcore.figures.theme import empty_figure
@@ -28,7 +28,6 @@ __all__ = [
     "cost_bars",
     "cost_scatter",
     "empty_figure",
-    "error_map",
     "overlay",
     "rank_plot",
     "run_curves",

@@ -1,4 +1,4 @@
-"""Label maps as pictures: in class colours, over the photograph, and where they are wrong. numpy only."""
+"""Label maps as pictures: in class colours and over the photograph. numpy only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segcore.figures.theme import css
 RIGHT: tuple[int, int, int] = (46, 125, 158)
 WRONG: tuple[int, int, int] = (230, 97, 1)
 UNLABELLED: tuple[int, int, int] = (0, 0, 0)
-"""Colours of `error_map`: blue and orange, which the colour-blind tell apart; black where nobody labelled."""
+"""Colours of a map of errors: blue and orange, which the colour-blind tell apart; black where nobody labelled."""
 
 
 @dataclass(frozen=True)
@@ -70,29 +70,6 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, opacity:
     colors = colorize(labels, palette).astype(np.float32)
     mixed = np.rint((1 - opacity) * image + opacity * colors).astype(np.uint8)
     return np.where((labels == IGNORE_INDEX)[..., None], image, mixed).astype(np.uint8)
-
-
-def error_map(labels: np.ndarray, truth: np.ndarray, *, only: int | None = None) -> np.ndarray:
-    """Show where a prediction is right (blue), wrong (orange) and where nobody labelled (black).
-
-    Args:
-        labels: (H, W) uint8, as predicted.
-        truth: (H, W) uint8, 255 where not labelled.
-        only: a class; pixels that neither are of it nor were taken for it are black, too.
-
-    Returns:
-        HWC uint8 RGB.
-
-    Raises:
-        ValueError: the two differ in size.
-    """
-    if labels.shape != truth.shape:
-        raise ValueError(f"labels are {labels.shape}, truth is {truth.shape}; expected the same size")
-    colors = np.array([WRONG, RIGHT, UNLABELLED], dtype=np.uint8)
-    kinds = np.where(truth == IGNORE_INDEX, 2, labels == truth)
-    if only is not None:
-        kinds = np.where((truth == only) | (labels == only), kinds, 2)
-    return colors[kinds]
 
 
 def class_legend(classes: Sequence[ClassInfo], *maps: np.ndarray) -> list[LegendEntry]:

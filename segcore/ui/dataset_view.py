@@ -95,7 +95,7 @@ def browse(dataset: Dataset) -> None:
         alt=f"Image {name} under its mask",
     )
     if (labels != IGNORE_INDEX).any():
-        legend.draw(dataset.table.trained, None, labels)
+        legend.draw(dataset.table.trained, labels)
     else:
         st.caption("Nothing in this image is labelled with a class that is learnt.")
 

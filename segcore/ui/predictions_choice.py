@@ -1,13 +1,13 @@
-"""The upper part of the predictions screen: which network, and which image it is shown."""
+"""The upper part of the predictions screen: which networks, and which image they are shown."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
-from segcore.data.readers import resize_labels
 from segcore.data.splits import Split
 from segcore.data.store import Dataset, DatasetStore
 from segcore.errors import DatasetError, NotFoundError, WorkspaceError
@@ -17,11 +17,13 @@ from segcore.runs import Run, Study
 from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.text import percent, plural
-from segcore.ui import readers
 from segcore.ui.components import STATES, escape, say_if_gone
-from segcore.ui.predictions_view import Source
-from segcore.ui.state import Key, Param, choose, remember, remembered
-from segcore.ui.uploads import MAX_MEGABYTES, SUFFIXES, read_upload
+from segcore.ui.predictions_pictures import Mask, Source
+from segcore.ui.state import Key, Param, choose, choose_several, remember, remembered
+from segcore.ui.uploads import MAX_MEGABYTES, SUFFIXES
+
+MOST_RUNS = 4
+"""So many networks are shown side by side."""
 
 VALIDATION, TRAINING, UPLOAD = "Validation images", "Training images", "My own image"
 
@@ -31,13 +33,13 @@ class Scene:
     """An image to look at."""
 
     name: str
-    image: np.ndarray
-    """HWC uint8 RGB, 0-255, as large as the screen needs."""
     source: Source
     """Where it is in full."""
-    truth: np.ndarray | None = None
-    """(H, W) uint8 labels, 255 counting nowhere; None where nobody drew a mask."""
+    mask: Mask | None = None
+    """The truth; None where nobody drew one."""
     seen_in_training: bool = False
+    names: Sequence[str] = ()
+    """The images one can step through, this one among them."""
 
 
 def usable(study: Study) -> list[Run]:
@@ -53,13 +55,13 @@ def run_title(run: Run) -> str:
     return f"{catalog.title(row['encoder'])}{start} · {run.config.repetition} · mIoU {percent(row['val_miou'])}{state}"
 
 
-def choose_run(store: RunStore) -> Run | None:
-    """Let the visitor choose a study and one of its runs that has weights; None where no run has any."""
+def choose_runs(store: RunStore, *, most: int = MOST_RUNS) -> list[Run]:
+    """Let the visitor choose a study and up to `most` of its runs that have weights; none where no run has any."""
     runs = {study.name: usable(study) for study in store.studies()}
     names = list(runs)
     runs = {name: found for name, found in runs.items() if found}
     if not runs:
-        return None
+        return []
     wanted = remembered(Param.RUN)
     left, right = st.columns([2, 3])
     say_if_gone(Param.STUDY, "Study", names)
@@ -81,7 +83,18 @@ def choose_run(store: RunStore) -> Run | None:
     if wanted and wanted not in found and wanted in {run.name for run in store.study(study).runs()}:
         st.info(f"Run {escape(wanted)} has no weights to predict with (yet), so another one is shown.")
     assert name is not None
-    return found[name]
+    others = [other for other in found if other != name]
+    if most == 1 or not others:
+        return [found[name]]
+    beside = choose_several(
+        Param.RUNS,
+        "Networks beside it",
+        others,
+        most=most - 1,
+        format_func=lambda run: titles.get(run, run),
+        help=f"Of the same study, {most} in all: their masks stand side by side, with one zoom for all.",
+    )
+    return [found[name], *(found[other] for other in beside)]
 
 
 def _title_or_name(run: Run) -> str:
@@ -105,7 +118,7 @@ def choose_scene(run: Run, workspace_datasets: DatasetStore) -> Scene | None:
     _set_source(sources, split)
     source = st.segmented_control("Image from", sources, key=Key.PREDICT_SOURCE, required=True, persist_state="session")
     if source == UPLOAD or dataset is None:
-        return _uploaded()
+        return uploaded()
     pairs = {pair.name: pair for pair in dataset.pairs}
     names = [name for name in (split.val if source == VALIDATION else split.train) if name in pairs]
     if not names:
@@ -116,12 +129,9 @@ def choose_scene(run: Run, workspace_datasets: DatasetStore) -> Scene | None:
         opened = seal.opened(Study(run.path.parent))
         why = "their scores stand on the Charts page" if opened else "they stay sealed for the final judgement"
         st.caption(f"{plural(len(split.test), 'test image')} not offered: {why}.")
-    image = readers.image(pairs[name].image)
-    # By the run's own class table: the dataset's may have another order since.
-    truth = readers.labels(pairs[name].mask, run.config.dataset, reading=dataset.report.mask_reading)
-    if truth.shape != image.shape[:2]:
-        truth = resize_labels(truth, image.shape[1], image.shape[0])
-    return Scene(name, image, readers.stamp(pairs[name].image), truth, seen_in_training=source == TRAINING)
+    mask = Mask(pairs[name].mask, run.config.dataset, dataset.report.mask_reading)
+    training = source == TRAINING
+    return Scene(name, Source.of_file(pairs[name].image), mask, seen_in_training=training, names=sorted(names))
 
 
 def _set_source(sources: list[str], split: Split) -> None:
@@ -158,30 +168,28 @@ def _dataset_of(run: Run, datasets: DatasetStore) -> tuple[Dataset | None, Split
     return dataset, split
 
 
+def step(names: Sequence[str], by: int) -> None:
+    """Make the image so many places behind the chosen one the choice; after the last comes the first."""
+    current = remembered(Param.IMAGE)
+    place = names.index(current) if current in names else 0
+    remember(Param.IMAGE, names[(place + by) % len(names)])
+
+
 def _step_through(names: list[str]) -> str:
     """Draw the image's select box between a back and a forward button, and return the chosen name."""
-
-    def step(by: int) -> None:
-        current = remembered(Param.IMAGE)
-        place = names.index(current) if current in names else 0
-        remember(Param.IMAGE, names[(place + by) % len(names)])
-
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = choose(Param.IMAGE, f"Image ({len(names):,} to choose from)", names)
-        st.button("Previous", icon=":material/arrow_back:", key=Key.PREDICT_PREVIOUS, on_click=step, args=(-1,))
-        st.button(
-            "Next",
-            icon=":material/arrow_forward:",
-            icon_position="right",
-            key=Key.PREDICT_NEXT,
-            on_click=step,
-            args=(1,),
-        )
+        for title, key, by, icon, side in (
+            ("Previous", Key.PREDICT_PREVIOUS, -1, ":material/arrow_back:", "left"),
+            ("Next", Key.PREDICT_NEXT, 1, ":material/arrow_forward:", "right"),
+        ):
+            st.button(title, icon=icon, icon_position=side, key=key, on_click=step, args=(names, by))  # type: ignore[arg-type]
     assert name is not None
     return name
 
 
-def _uploaded() -> Scene | None:
+def uploaded() -> Scene | None:
+    """Let the visitor hand in an image; None until there is one."""
     file = st.file_uploader(
         "An image taken from above: PNG, JPEG, WebP or TIFF",
         type=list(SUFFIXES),
@@ -191,5 +199,4 @@ def _uploaded() -> Scene | None:
     )
     if file is None:
         return None
-    data = file.getvalue()
-    return Scene(file.name, read_upload(data, file.name, max_side=readers.SCREEN_SIDE), data)
+    return Scene(file.name, Source(Path(file.name), data=file.getvalue()))

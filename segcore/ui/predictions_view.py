@@ -1,12 +1,10 @@
-"""The lower part of the predictions screen: what the network sees, how good that is, and the legend."""
+"""The lower part of the predictions screen: the viewer with its legend, how good the predictions are, the masks."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -14,161 +12,148 @@ from PIL import Image
 
 from segcore import figures
 from segcore.config import ClassInfo
-from segcore.data.readers import image_size, read_image, resize_labels
-from segcore.errors import NotFoundError
+from segcore.data.classes import palette
 from segcore.evaluation.metrics import Scores
+from segcore.models import catalog
 from segcore.runs import Run
-from segcore.text import percent
-from segcore.ui import readers
-from segcore.ui.components import escape, progress_bar
-from segcore.ui.state import Param, choose
-
-if TYPE_CHECKING:
-    from segcore.inference.predictor import Predictor
-
-
-ALL = ""
-"""In place of a class: all of them. Not in the URL."""
-
-Source = readers.Stamp | bytes
-"""An image file, or what an uploaded one holds."""
+from segcore.text import UNKNOWN, percent
+from segcore.ui import predictions_answers as answers
+from segcore.ui import predictions_pictures as pictures
+from segcore.ui import viewer
+from segcore.ui.components import escape
+from segcore.ui.predictions_answers import Answer
+from segcore.ui.predictions_choice import Scene, step
+from segcore.ui.state import Key, Param, remember, remembered
+from segcore.ui.viewer.packing import Packed, unpack
 
 
-def predict(run: Run, image: np.ndarray, source: Source) -> np.ndarray:
-    """Return the labels (H, W) uint8 that the run's best weights give `image` (HWC uint8).
-
-    A network trained on crops is given `source` instead, of which `image` is the picture on screen: it knows things
-    at their native scale only. Its labels are shrunk to the size of `image`.
+def draw(runs: Sequence[Run], scene: Scene) -> None:
+    """Draw what networks of one study see in an image: the viewer, its legend, scores and the masks to download.
 
     Raises:
-        SegcoreError: the weights are gone, damaged or do not fit.
+        SegcoreError: weights or image are gone, damaged or do not fit.
     """
-    try:
-        stat = run.best_weights.stat()
-    except OSError as error:
-        raise NotFoundError(f"Run {run.name} is gone or has lost its weights. Choose another one.") from error
-    weights = (str(run.best_weights), stat.st_mtime_ns, stat.st_size)
-    if run.config.recipe.geometry == "crop":
-        height, width = image.shape[:2]
-        return _predict_in_full(weights, source, width, height)
-    return _predict(weights, image)
+    with st.container():  # what comes and goes while networks look stands in here, so that the viewer keeps its place
+        photo = pictures.photo(scene.source)
+        truth = pictures.truth(scene.mask, photo.width, photo.height) if scene.mask else None
+        found = [answers.answer(run, scene.source) for run in runs]
+    classes = runs[0].config.dataset.trained_classes
+    titles = [title(run) for run in runs]
+    results = [answers.score(one.labels, truth, len(classes)) if truth else None for one in found]
+    viewer.show(
+        scene.name,
+        photo,
+        truth,
+        [viewer.Seen(text, one.labels, one.confidence, one.entropy) for text, one in zip(titles, found, strict=True)],
+        classes,
+        table(classes, truth, titles, found, results),
+        key=Key.PREDICT_VIEWER,
+        only=_class_in_sight(classes),
+        on_step=(lambda by: step(scene.names, by)) if len(scene.names) > 1 else None,
+        on_only=lambda name: remember(Param.CLASS, name),
+    )
+    draw_notes(runs, scene, found[0], scored=truth is not None)
+    draw_downloads(runs, scene, found)
 
 
-def _predict_in_full(weights: readers.Stamp, source: Source, width: int, height: int) -> np.ndarray:
-    """Return the labels that a network gives an image at its native scale, shrunk to `width` x `height`.
-
-    Kept like what `st.cache_data` keeps, which has no room for a bar that can be cancelled.
-    """
-    told = source if isinstance(source, tuple) else hashlib.sha256(source).hexdigest()
-    key, kept, state = (weights, told, width, height), _kept(), st.session_state
-    if key not in kept:
-        _stop_if_broken_off(key)
-        predictor, lock = _load(weights)
-        image = read_image(Path(source[0])) if isinstance(source, tuple) else read_image(Path("upload"), data=source)
-        state[_BEGUN] = key
-        with progress_bar("The network looks at the image, window by window") as progress:
-            progress(0, 1)
-            with lock:  # one network is shared by all visitors
-                labels = predictor.predict(image, progress).labels
-        state.pop(_BEGUN)
-        kept[key] = resize_labels(labels, width, height)
-        while len(kept) > 64:
-            kept.pop(next(iter(kept)), None)
-    return kept[key]
+def title(run: Run) -> str:
+    """Return a run as it is told from the others of its study: "ResNet-18 · seed 0"."""
+    start = "" if run.config.weights == "pretrained" else " from scratch"
+    return f"{catalog.title(run.config.encoder)}{start} · {run.config.repetition}"
 
 
-_BEGUN = "predictions.begun"
+def _class_in_sight(classes: Sequence[ClassInfo]) -> str | None:
+    """Return the class that the address names, if there is one of that name."""
+    name = remembered(Param.CLASS)
+    known = name if name in {info.name for info in classes} else None
+    remember(Param.CLASS, known)
+    return known
 
 
-@st.cache_resource
-def _kept() -> dict[tuple[object, ...], np.ndarray]:
-    return {}
+def table(
+    classes: Sequence[ClassInfo],
+    truth: Packed | None,
+    titles: Sequence[str],
+    found: Sequence[Answer],
+    results: Sequence[Scores | None],
+) -> viewer.Table:
+    """Return what stands beside the classes: shares and, where there is a mask, IoU; the largest class first."""
+    in_mask = answers.shares(truth, len(classes)) if truth else None
+    predicted = [answers.shares(one.labels, len(classes)) for one in found]
+    scored = [result for result in results if result is not None]
+    columns = ["In the mask"] if truth else []
+    if len(found) == 1 or not scored:
+        columns += ["Predicted"] if len(found) == 1 else [f"Predicted by {text}" for text in titles]
+    columns += ["IoU"] if len(scored) == 1 else [f"IoU of {text}" for text in titles[: len(scored)]]
 
+    def cells(label: int) -> list[str]:
+        shares = ([in_mask] if in_mask is not None else []) + (predicted if len(found) == 1 or not scored else [])
+        return [percent(share[label]) for share in shares] + [percent(result.iou[label]) for result in scored]
 
-def _stop_if_broken_off(key: tuple[object, ...]) -> None:
-    """End the page here where this very prediction was begun and not ended, with a button to begin it again.
+    def total(text: str, values: Sequence[float]) -> tuple[str, list[str]]:
+        blank = [""] * (len(columns) - len(values))
+        return text, blank + [percent(value) for value in values]
 
-    That is what "Cancel" leaves behind. To begin again at once would make cancelling impossible.
-    """
-    state = st.session_state
-    if state.get(_BEGUN) == key:
-        st.info("The prediction was cancelled. Choose another image or network, or have this one looked at.")
-        st.button("Predict this image", icon=":material/play_arrow:", on_click=lambda: state.pop(_BEGUN, None))
-        st.stop()
-
-
-def draw_scale_note(run: Run, image: np.ndarray, source: Source) -> None:
-    """Say of a network trained on crops what it was shown, and that the screen shows less."""
-    recipe = run.config.recipe
-    if recipe.geometry != "crop":
-        return
-    width, height = image_size(Path(source[0])) if isinstance(source, tuple) else image_size(Path(), data=source)
-    shown_height, shown_width = image.shape[:2]
-    shrunk = f", shown here at {shown_width} × {shown_height}" if (shown_width, shown_height) != (width, height) else ""
-    st.caption(
-        f"This network was trained on crops: it looked at all {width} × {height} pixels in overlapping windows of "
-        f"{recipe.image_size} × {recipe.image_size}{shrunk}."
+    order = sorted(
+        range(len(classes)), key=lambda label: [-share[label] for share in (in_mask, *predicted) if share is not None]
+    )
+    totals = [
+        total("mIoU of this image", [result.miou for result in scored]),
+        total("Pixel accuracy of this image", [result.pixel_accuracy for result in scored]),
+    ]
+    absent = any(np.isnan(result.iou).any() for result in scored)
+    return viewer.Table(
+        columns,
+        [(label, cells(label)) for label in order],
+        totals if scored else (),
+        f"{UNKNOWN} stands for a class in neither mask nor prediction: it has no IoU." if absent else "",
     )
 
 
-def _digest(image: np.ndarray) -> str:
-    # Streamlit's own hash of a large array looks at a sample of it.
-    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
+def draw_notes(runs: Sequence[Run], scene: Scene, found: Answer, *, scored: bool) -> None:
+    """Say at which size the networks answered, and how little one image says about them."""
+    width, height = scene.source.size
+    size = f"{found.labels.width:,} × {found.labels.height:,}"
+    recipe = runs[0].config.recipe
+    notes = []
+    if recipe.geometry == "crop":
+        shrunk = "" if found.labels.width == width else f", shown here at {size}"
+        notes.append(
+            f"Trained on crops: all {width:,} × {height:,} pixels were looked at in overlapping windows of "
+            f"{recipe.image_size} × {recipe.image_size}{shrunk}."
+        )
+    else:
+        notes.append(f"Shown to the network as {recipe.image_size} × {recipe.image_size} pixels, answered at {size}.")
+    if scored:
+        reached = ", ".join(f"{title(run)} {percent(run.summary()['val_miou'])}" for run in runs)
+        notes.append(
+            f"Scored on this image alone, at {size} pixels. mIoU over all validation images together: {reached}. "
+            "A single image says little about a network."
+        )
+    st.caption(escape(" ".join(notes)))
 
 
-@st.cache_data(max_entries=64, show_spinner="The network looks at the image …", hash_funcs={np.ndarray: _digest})
-def _predict(weights: readers.Stamp, image: np.ndarray) -> np.ndarray:
-    predictor, lock = _load(weights)
-    with lock:  # one network is shared by all visitors
-        return predictor.predict(image).labels
-
-
-@st.cache_resource(max_entries=3, show_spinner="Loading the network …")
-def _load(weights: readers.Stamp) -> tuple[Predictor, threading.Lock]:
-    from segcore.inference.predictor import Predictor  # imports torch: only once an image is to be predicted
-
-    return Predictor.from_run(Path(weights[0]).parent), threading.Lock()
-
-
-def png(image: np.ndarray) -> bytes:
-    """Return an image (HWC uint8) as a PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def draw_scores(run: Run, result: Scores, image: np.ndarray) -> None:
-    """Draw how good the prediction of this one image is, beside the run's score over all validation images."""
-    height, width = image.shape[:2]
-    overall = run.summary()["val_miou"]
+def draw_downloads(runs: Sequence[Run], scene: Scene, found: Sequence[Answer]) -> None:
+    """Draw a button for each predicted mask; it is painted when it is asked for."""
+    classes = runs[0].config.dataset.trained_classes
     with st.container(horizontal=True):
-        st.metric(
-            "Pixel accuracy of this image",
-            percent(result.pixel_accuracy),
-            help="Share of the labelled pixels that got the right class.",
-            width="content",
-        )
-        st.metric(
-            "mIoU of this image",
-            percent(result.miou),
-            help="Overlap of prediction and mask (intersection over union), averaged over the classes in this image.",
-            width="content",
-        )
-    st.caption(
-        f"Scored on this image alone, at {width} × {height} pixels. Over all validation images together this network "
-        f"reaches an mIoU of {percent(overall)}; a single image says little about a network."
-    )
+        for number, (run, one) in enumerate(zip(runs, found, strict=True)):
+            of = f" of {title(run)}" if len(runs) > 1 else ""
+            st.download_button(
+                f"Download the predicted mask{escape(of)} (PNG)",
+                partial(_mask, one, classes),
+                file_name=f"{scene.name}-{run.name}.png",
+                mime="image/png",
+                key=Key.PREDICT_MASK.of(run.name) if number else Key.PREDICT_MASK,
+                icon=":material/download:",
+                on_click="ignore",
+                help=f"{one.labels.width:,} × {one.labels.height:,} pixels in the colours of the class table. The "
+                "command line's predict writes full size.",
+            )
 
 
-def draw_errors(labels: np.ndarray, truth: np.ndarray, classes: tuple[ClassInfo, ...]) -> None:
-    """Draw where prediction and mask differ, in all or for one class, which the URL may name."""
-    names = [info.name for info in classes]
-    chosen = choose(Param.CLASS, "Errors of", [ALL, *names], format_func=lambda name: name or "All classes")
-    only = names.index(chosen) if chosen in names else None
-    outside = "black was not labelled" if only is None else f"black neither is {chosen} nor was taken for it"
-    st.image(
-        figures.error_map(labels, truth, only=only),
-        caption=f"Where it is wrong: orange. Blue is right, {escape(outside)}",
-        width="stretch",
-        alt="Map of the wrongly predicted pixels",
-    )
+def _mask(found: Answer, classes: Sequence[ClassInfo]) -> bytes:
+    """Return a predicted mask in class colours as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(figures.colorize(unpack(found.labels), palette(classes))).save(buffer, format="PNG")
+    return buffer.getvalue()

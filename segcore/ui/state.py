@@ -21,11 +21,13 @@ class Param(StrEnum):
     DATASET = "dataset"
     STUDY = "study"
     RUN = "run"
+    RUNS = "runs"
     IMAGE = "image"
     CLASS = "class"
     BACKBONE = "backbone"
     AGAINST = "against"
     DECODER = "decoder"
+    STAGE = "stage"
     SCORE = "score"
     MARGIN = "margin"
     WITH = "with"
@@ -149,6 +151,9 @@ class Key(StrEnum):
     NETWORK_CSV = "architectures.csv"
     NETWORK_READ = "architectures.read"
     NETWORK_MEMBERS = "architectures.members"
+    SEES_THROUGH = "architectures.sees.through"
+    SEES_CHANNELS = "architectures.sees.channels"
+    SEES_OPACITY = "architectures.sees.opacity"
     NETWORK_LAYERS = "architectures.layers"
 
     # The catalog of the Architectures page
@@ -172,7 +177,7 @@ class Key(StrEnum):
     PREDICT_PREVIOUS = "predictions.previous"
     PREDICT_NEXT = "predictions.next"
     PREDICT_UPLOAD = "predictions.upload"
-    PREDICT_OPACITY = "predictions.opacity"
+    PREDICT_VIEWER = "predictions.viewer"
     PREDICT_MASK = "predictions.mask"
     EXPORT_RUN = "predictions.export.run"
     EXPORT_FORMAT = "predictions.export.format"
@@ -240,16 +245,27 @@ def choose(
     return value
 
 
-def choose_several(param: Param, label: str, options: Sequence[str], *, help: str | None = None) -> list[str]:
-    """Draw a box for any number of choices, kept in the URL with commas between; return those that `options` has."""
+def choose_several(
+    param: Param,
+    label: str,
+    options: Sequence[str],
+    *,
+    most: int | None = None,
+    format_func: Callable[[str], str] = str,
+    help: str | None = None,
+) -> list[str]:
+    """Draw a box for any number of choices, or at most so many, and return those that `options` has.
+
+    They are kept in the URL, with commas between.
+    """
     key, seen = f"choose.{param}", f"seen.{param}"
     in_url = st.query_params.get(param)
     if in_url and in_url != st.session_state.get(seen):
         st.session_state[key] = in_url.split(",")
     elif key not in st.session_state:
         st.session_state[key] = (st.session_state.get(f"chosen.{param}") or "").split(",")
-    st.session_state[key] = [value for value in st.session_state[key] if value in options]
-    values = st.multiselect(label, list(options), key=key, help=help)
+    st.session_state[key] = [value for value in st.session_state[key] if value in options][:most]
+    values = st.multiselect(label, list(options), key=key, format_func=format_func, help=help, max_selections=most)
     remember(param, ",".join(values) or None)
     st.session_state[seen] = ",".join(values)
     return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import struct
 import zlib
@@ -16,14 +17,28 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from segcore.data.readers import read_image, read_mask, resize_labels
 from segcore.data.store import Dataset
 from segcore.errors import ImageReadError, SegcoreError
+from segcore.evaluation.confusion import confusion_counts
+from segcore.evaluation.metrics import scores
 from segcore.inference.predictor import Prediction, Predictor
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.ui import legend, predictions_choice, predictions_view, previews, readers, uploads
+from segcore.text import UNKNOWN, percent
+from segcore.ui import (
+    predictions_answers,
+    predictions_choice,
+    predictions_pictures,
+    predictions_view,
+    previews,
+    uploads,
+)
+from segcore.ui.predictions_pictures import Source
 from segcore.ui.state import Key
+from segcore.ui.viewer import packing
+from segcore.ui.viewer.packing import Packed
 from tests import factories
 from tests.app.conftest import OpenApp, texts
 
@@ -40,8 +55,27 @@ def run(store: RunStore, dataset: Dataset) -> Run:
     return factories.make_run(store, dataset=dataset, with_weights=True, encoder=factories.LITE0)
 
 
-def captions(app: AppTest) -> list[str]:
-    return [caption for image in app.get("image") for caption in image.captions]
+def seen(app: AppTest) -> dict[str, Any] | None:
+    """What the viewer on the page was sent, its maps unpacked; None where there is no viewer."""
+    components = [element.proto for element in app.get("bidi_component")]
+    sent = next((proto.bytes for proto in components if proto.component_name == "segcore_viewer"), None)
+    if sent is None:
+        return None
+    start = 4 + int.from_bytes(sent[:4], "little")
+    header: dict[str, Any] = json.loads(sent[4:start])
+
+    def unpacked(place: dict[str, Any]) -> np.ndarray:
+        data = sent[start + place["from"] :][: place["length"]]
+        return packing.unpack(Packed(place["width"], place["height"], data, place["kind"]))
+
+    runs = [
+        {name: value if name == "title" else unpacked(value) for name, value in run.items()} for run in header["runs"]
+    ]
+    return {**header, "truth": header["truth"] and unpacked(header["truth"]), "runs": runs}
+
+
+def names(scene: dict[str, Any], label: int) -> str:
+    return str(scene["classes"][label]["name"])
 
 
 def test_empty_page_leads_to_the_overview(open_app: OpenApp) -> None:
@@ -58,17 +92,59 @@ def test_runs_without_weights_are_not_offered(store: RunStore, open_app: OpenApp
     assert "No trained network yet" in texts(app)
 
 
-def test_image_mask_prediction_scores_and_legend(run: Run, open_app: OpenApp) -> None:
+def test_image_truth_prediction_and_certainty_reach_the_viewer(run: Run, dataset: Dataset, open_app: OpenApp) -> None:
     app = open_app(PAGE)
     assert not app.exception
-    assert captions(app)[:3] == ["Image", "Mask (the truth)", "Prediction"]
-    assert any("Where it is wrong" in caption for caption in captions(app))
-    assert {metric.label for metric in app.metric} == {"Pixel accuracy of this image", "mIoU of this image"}
-    legend = app.dataframe[0].value
-    assert set(legend["Class"]) == {info.name for info in run.config.dataset.trained_classes}
-    assert legend["In the mask"].sum() == pytest.approx(100)
-    assert legend["Predicted"].sum() == pytest.approx(100)
+    scene = seen(app)
+    assert scene is not None
+    pair = next(pair for pair in dataset.pairs if pair.name == scene["name"])
+    (found,) = scene["runs"]
+    expected = Predictor.from_run(run.path).predict(read_image(pair.image), entropy=True)
+    assert expected.entropy is not None
+    assert (found["labels"] == expected.labels).all()
+    assert np.abs(found["confidence"] - 100 * expected.confidence).max() <= 0.5
+    assert np.abs(found["entropy"] - 100 * expected.entropy).max() <= 0.5
+    truth, _ = read_mask(pair.mask, dataset.table)
+    assert (scene["truth"] == truth).all() and (truth == 255).any()
+    assert (scene["photo"]["width"], scene["photo"]["height"], scene["photo"]["kind"]) == (64, 64, "image/png")
     assert Key.PREDICT_MASK in {button.key for button in app.get("download_button")}
+
+
+def test_legend_tells_shares_and_iou_of_this_image(run: Run, open_app: OpenApp) -> None:
+    scene = seen(open_app(PAGE))
+    assert scene is not None
+    table, classes = scene["table"], run.config.dataset.trained_classes
+    assert table["columns"] == ["In the mask", "Predicted", "IoU"]
+    assert {names(scene, row["label"]) for row in table["rows"]} == {info.name for info in classes}
+    result = scores(confusion_counts(scene["runs"][0]["labels"], scene["truth"], len(classes)))
+    for row in table["rows"]:
+        shares = [
+            np.mean(known[known != 255] == row["label"]) for known in (scene["truth"], scene["runs"][0]["labels"])
+        ]
+        assert row["cells"] == [percent(float(value)) for value in (*shares, result.iou[row["label"]])]
+    assert [[title, cells[-1]] for title, cells in table["totals"]] == [
+        ["mIoU of this image", percent(result.miou)],
+        ["Pixel accuracy of this image", percent(result.pixel_accuracy)],
+    ]
+
+
+def test_networks_of_a_study_stand_side_by_side(store: RunStore, run: Run, dataset: Dataset, open_app: OpenApp) -> None:
+    others = [factories.make_run(store, dataset=dataset, encoder=factories.LITE0, seed=seed) for seed in range(1, 6)]
+    for seed, other in enumerate(others):
+        shutil.copy(run.best_weights, other.best_weights)
+        os.utime(other.best_weights, (seed, seed))
+    asked = ",".join(other.name for other in others)
+    app = open_app(PAGE, study="study", run=run.name, runs=asked)
+    assert not app.exception
+    scene = seen(app)
+    assert scene is not None
+    titles = [f"EfficientNet-Lite0 · seed {seed}" for seed in range(predictions_choice.MOST_RUNS)]
+    assert [one["title"] for one in scene["runs"]] == titles
+    assert scene["table"]["columns"] == ["In the mask", *(f"IoU of {title}" for title in titles)]
+    assert all(len(row["cells"]) == 5 for row in scene["table"]["rows"])
+    assert all((one["labels"] == scene["runs"][0]["labels"]).all() for one in scene["runs"])
+    assert app.query_params["runs"] in (",".join(asked.split(",")[:3]), [",".join(asked.split(",")[:3])])
+    assert len({button.key for button in app.get("download_button")} - {None}) >= predictions_choice.MOST_RUNS
 
 
 def test_any_run_with_weights_is_offered(store: RunStore, run: Run, open_app: OpenApp) -> None:
@@ -90,12 +166,13 @@ def test_url_holds_run_and_image_and_next_steps_on(run: Run, open_app: OpenApp) 
     assert app.selectbox(key="choose.image").value == names[1]
 
 
-def test_class_in_the_url_narrows_the_errors(run: Run, open_app: OpenApp) -> None:
+def test_class_in_the_url_is_the_one_in_sight(run: Run, open_app: OpenApp) -> None:
     app = open_app(PAGE, study="study", run=run.name, **{"class": "roof"})
-    assert app.selectbox(key="choose.class").value == "roof"
-    assert "black neither is roof nor was taken for it" in captions(app)[-1]
-    app.selectbox(key="choose.class").set_value("").run()
-    assert "black was not labelled" in captions(app)[-1]
+    scene = seen(app)
+    assert scene is not None and scene["only"] == "roof"
+    app = open_app(PAGE, study="study", run=run.name, **{"class": "no such class"})
+    scene = seen(app)
+    assert scene is not None and scene["only"] is None
     assert "class" not in app.query_params
 
 
@@ -130,7 +207,7 @@ def test_dataset_that_is_gone_leaves_uploads(dataset: Dataset, open_app: OpenApp
     app = open_app(PAGE)
     assert not app.exception
     assert "no longer here" in texts(app)
-    assert not captions(app)
+    assert seen(app) is None
 
 
 @pytest.mark.usefixtures("run")
@@ -148,19 +225,41 @@ def test_upload_is_predicted_without_scores(open_app: OpenApp) -> None:
     app.button_group(key=Key.PREDICT_SOURCE).set_value(predictions_choice.UPLOAD).run()
     app.file_uploader(key=Key.PREDICT_UPLOAD).set_value(("field.png", picture(80, 50), "image/png")).run()
     assert not app.exception
-    assert captions(app)[:2] == ["Image", "Prediction"]
-    assert not app.metric
-    assert "IoU" not in app.dataframe[0].value.columns
+    scene = seen(app)
+    assert scene is not None and scene["truth"] is None and not scene["steps"]
+    assert scene["runs"][0]["labels"].shape == (50, 80)
+    assert scene["table"]["columns"] == ["Predicted"] and not scene["table"]["totals"]
 
 
-def test_predictions_are_kept_until_weights_or_image_change(run: Run) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    labels = predictions_view.predict(run, image, b"")
-    assert labels.shape == (40, 60)
-    assert labels.dtype == np.uint8
+def test_answers_are_kept_until_weights_or_image_change(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    whole = Predictor.predict
+    monkeypatch.setattr(Predictor, "predict", lambda *args, **told: (asked.append(1), whole(*args, **told))[1])
+    first, second = (Source(Path("upload.png"), data=picture(60, 40, mode=mode)) for mode in ("RGB", "L"))
+    found = predictions_answers.answer(run, first)
+    assert (found.labels.width, found.labels.height) == (60, 40)
+    assert predictions_answers.answer(run, Source(Path("again.png"), data=first.data)) is found
+    assert len(asked) == 1
+    predictions_answers.answer(run, second)
+    assert len(asked) == 2
+    os.utime(run.best_weights, (1, 1))
+    predictions_answers.answer(run, first)
+    assert len(asked) == 3
     run.best_weights.unlink()
     with pytest.raises(SegcoreError, match="lost its weights"):
-        predictions_view.predict(run, image, b"")
+        predictions_answers.answer(run, first)
+
+
+def test_large_images_are_shown_in_full_and_answered_smaller(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictions_answers, "ANSWER_SIDE", 64)
+    source = Source(Path("upload.png"), data=picture(300, 100))
+    photo = predictions_pictures.photo(source)
+    assert (photo.width, photo.height) == (300, 100)
+    labels = predictions_answers.answer(run, source).labels
+    assert (labels.width, labels.height) == (64, 21)
+    monkeypatch.setattr(predictions_pictures, "VIEW_PIXELS", 7_500)
+    reduced = predictions_pictures.photo(Source(Path("upload.png"), data=picture(300, 100, mode="L")))
+    assert (reduced.width, reduced.height) == (150, 50)
 
 
 # Networks trained on crops --------------------------------------------------------------------------
@@ -176,22 +275,38 @@ def cropping(run: Run) -> Run:
 
 
 @pytest.mark.usefixtures("cropping")
-def test_a_network_of_crops_looks_at_the_whole_file(
-    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch, dataset: Dataset
-) -> None:
-    monkeypatch.setattr(readers, "SCREEN_SIDE", 32)
+def test_a_network_of_crops_looks_at_the_whole_file(open_app: OpenApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictions_pictures, "VIEW_PIXELS", 32 * 32)
+    monkeypatch.setattr(predictions_answers, "ANSWER_SIDE", 16)
     shown: list[tuple[int, ...]] = []
     whole = Predictor.predict
-    monkeypatch.setattr(
-        Predictor, "predict", lambda self, image, *rest: (shown.append(image.shape), whole(self, image, *rest))[1]
-    )
-    predictions_view._kept().clear()
+
+    def watched(self: Predictor, image: np.ndarray, *rest: Any, **told: Any) -> Prediction:
+        shown.append(image.shape)
+        return whole(self, image, *rest, **told)
+
+    monkeypatch.setattr(Predictor, "predict", watched)
     app = open_app(PAGE)
     assert not app.exception
     assert shown == [(64, 64, 3)], "the file, not the picture on screen"
-    assert "64 × 64 pixels in overlapping windows of 64 × 64" in texts(app)
+    assert "64 × 64 pixels were looked at in overlapping windows of 64 × 64, shown here at 32 × 32" in texts(app)
+    scene = seen(app)
+    assert scene is not None and scene["runs"][0]["labels"].shape == (32, 32)
     app.run()
     assert len(shown) == 1, "kept"
+
+
+def test_maps_of_a_large_image_are_shrunk_like_its_mask() -> None:
+    labels = np.random.default_rng(0).integers(0, 200, (90, 130), dtype=np.uint8)
+    shares = (labels / 200).astype(np.float32)
+    source = Source(Path("x.png"), data=picture(130, 90))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictions_pictures, "VIEW_PIXELS", 1_000)
+        shrunk, smaller = predictions_answers.in_view(source, labels, shares)
+        photo = predictions_pictures.photo(source)
+    assert shrunk.shape == (photo.height, photo.width)
+    assert (shrunk == resize_labels(labels, photo.width, photo.height)).all()
+    assert np.allclose(smaller, shrunk / 200)
 
 
 def test_previews_of_crops_keep_the_images_proportions(cropping: Run) -> None:
@@ -215,32 +330,45 @@ def test_a_cancelled_prediction_waits_to_be_asked_again(open_app: OpenApp, monke
     asked: list[int] = []
     whole = Predictor.predict
 
-    def cancelled_once(self: Predictor, *args: Any) -> Prediction:
+    def cancelled_once(self: Predictor, *args: Any, **told: Any) -> Prediction:
         asked.append(1)
         if len(asked) == 1:
             st.stop()  # how Streamlit ends a page, too, when its Cancel button is pressed
-        return whole(self, *args)
+        return whole(self, *args, **told)
 
     monkeypatch.setattr(Predictor, "predict", cancelled_once)
-    predictions_view._kept().clear()
     app = open_app(PAGE)
-    assert len(asked) == 1 and not captions(app)
+    assert len(asked) == 1 and seen(app) is None
     app.run()
     assert len(asked) == 1 and "was cancelled" in texts(app)
     next(button for button in app.button if button.label == "Predict this image").click().run()
     assert not app.exception
-    assert len(asked) == 2 and "Prediction" in captions(app)
+    assert len(asked) == 2 and seen(app) is not None
 
 
-def test_absent_class_is_said_to_be_absent() -> None:
+def test_absent_class_has_no_iou_and_the_note_says_so() -> None:
     classes = factories.CLASSES[1:]
-    labels = np.array([[0, 0], [0, 1]], dtype=np.uint8)
-    truth = np.array([[0, 0], [1, 255]], dtype=np.uint8)
-    rows = legend.rows(classes, labels, truth, np.array([0.5, 0.0, np.nan]))
-    assert [row["Class"] for row in rows] == ["paved-area", "grass", "roof"]
-    assert rows[0]["In the mask"] == pytest.approx(200 / 3)
-    assert rows[0]["Predicted"] == pytest.approx(75)
-    assert [row["IoU"] for row in rows] == ["50.0 %", "0.0 %", "not in this image"]
+    labels = packing.pack_labels(np.array([[0, 0], [0, 1]], dtype=np.uint8))
+    truth = packing.pack_labels(np.array([[0, 0], [1, 255]], dtype=np.uint8))
+    result = predictions_answers.score(labels, truth, len(classes))
+    answer = predictions_answers.Answer(labels, labels, labels)
+    table = predictions_view.table(classes, truth, ["A"], [answer], [result])
+    assert table.rows == [
+        (0, ["66.7 %", "75.0 %", "66.7 %"]),
+        (1, ["33.3 %", "25.0 %", "0.0 %"]),
+        (2, ["0.0 %", "0.0 %", UNKNOWN]),
+    ]
+    assert table.note.startswith(UNKNOWN)
+
+
+def test_stepping_goes_round(open_app: OpenApp, run: Run) -> None:
+    """What the keys of the viewer do, which only a browser can press (tests/e2e/test_viewer.py)."""
+    app = open_app(PAGE, study="study", run=run.name, image=sorted(run.split.val)[-1])
+    scene = seen(app)
+    assert scene is not None and scene["steps"]
+    app.button(key=Key.PREDICT_NEXT).click().run()
+    after = seen(app)
+    assert after is not None and after["name"] == sorted(run.split.val)[0]
 
 
 # Uploads -------------------------------------------------------------------------------------------
@@ -308,4 +436,4 @@ def test_odd_run_in_the_url_is_passed_over(name: str, open_app: OpenApp) -> None
     app = open_app(PAGE, run=name)
     assert not app.exception
     assert not app.error
-    assert captions(app)
+    assert seen(app) is not None

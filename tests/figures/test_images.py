@@ -9,7 +9,6 @@ import pytest
 
 from segcore import figures
 from segcore.config import ClassInfo
-from segcore.figures.images import RIGHT, UNLABELLED, WRONG
 
 LABELS = np.array([[0, 1], [255, 1]], dtype=np.uint8)
 PALETTE = np.zeros((256, 3), dtype=np.uint8)
@@ -37,20 +36,6 @@ def test_overlay_at_its_ends_is_image_and_colours() -> None:
     assert full[0].tolist() == figures.colorize(LABELS, PALETTE)[0].tolist()
 
 
-def test_error_map_tells_right_wrong_and_unlabelled() -> None:
-    truth = np.array([[0, 0], [1, 255]], dtype=np.uint8)
-    errors = figures.error_map(LABELS, truth)
-    assert errors.tolist() == [[list(RIGHT), list(WRONG)], [list(WRONG), list(UNLABELLED)]]
-
-
-def test_error_map_of_one_class_is_black_where_it_neither_is_nor_was_answered() -> None:
-    truth = np.array([[0, 2], [1, 255]], dtype=np.uint8)
-    errors = figures.error_map(LABELS, truth, only=2)
-    expected = [[WRONG if 2 in (LABELS[y, x], truth[y, x]) else UNLABELLED for x in (0, 1)] for y in (0, 1)]
-    assert LABELS[0, 1] != 2
-    assert errors.tolist() == [[list(color) for color in row] for row in expected]
-
-
 def test_legend_lists_the_classes_in_sight_by_their_share() -> None:
     classes = [ClassInfo(name=name, color=(1, 2, 250)) for name in ("grass", "roof", "car")]
     entries = figures.class_legend(classes, LABELS, LABELS)
@@ -74,5 +59,3 @@ def test_what_does_not_fit_is_refused() -> None:
         figures.overlay(IMAGE[:1], LABELS, PALETTE)
     with pytest.raises(ValueError, match="expected 0-1"):
         figures.overlay(IMAGE, LABELS, PALETTE, 30)
-    with pytest.raises(ValueError, match="the same size"):
-        figures.error_map(LABELS, LABELS[:1])
