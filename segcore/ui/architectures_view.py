@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from segcore.ui import architectures_catalog, architectures_drawing, architectures_tables, architectures_words
+from segcore.ui import (
+    architectures_catalog,
+    architectures_drawing,
+    architectures_sees,
+    architectures_tables,
+    architectures_words,
+)
 from segcore.ui.architectures_choice import Chosen as Chosen
 from segcore.ui.components import errors_shown
 from segcore.ui.state import Key, open_tab
@@ -20,6 +26,7 @@ def draw_tabs(chosen: Chosen) -> None:
 TABS: dict[str, Callable[[Chosen], None]] = {
     "Drawing": architectures_drawing.draw,
     "Tables": architectures_tables.draw,
+    "What it sees": architectures_sees.draw,
     "In words": architectures_words.draw,
     "Catalog": architectures_catalog.draw,
 }
