@@ -600,8 +600,20 @@ def test_choices_are_those_of_the_recipe() -> None:
 def test_summary(workspace: Workspace, json_of: Call, capsys: pytest.CaptureFixture[str]) -> None:
     document = json_of("summary", "resnet18", "--image-size", "64", "--classes", "3")
     assert document["encoder"]["parameters"] == 11_176_512  # torchvision's resnet18 without its classifier
+    assert document["stages"][2]["blocks"][0]["label"] == "BasicBlock 128-128" and document["edges"]
     assert main(["summary", "resnet18", "--image-size", "64"]) == 0
-    assert "decoder" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "decoder" in said and "435 px" in said and "2 × BasicBlock" in said
+
+
+def test_summary_draws_into_a_file(
+    workspace: Workspace, tmp_path: Path, error_of: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "network.svg"
+    assert main(["summary", "resnet18", "--image-size", "64", "--svg", str(target)]) == 0
+    assert target.read_text(encoding="utf-8").startswith("<svg") and str(target) in capsys.readouterr().err
+    assert ".svg" in error_of("summary", "resnet18", "--svg", str(tmp_path / "network.png"))
+    assert [path.name for path in tmp_path.iterdir() if path.suffix in (".svg", ".png")] == ["network.svg"]
 
 
 @pytest.mark.parametrize(
