@@ -67,7 +67,7 @@ def test_launch_watch_stop_and_look(workspace: Workspace, tmp_path: Path, page: 
     settled(page)
     expect(sidebar.get_by_label("Epochs", exact=True)).to_have_value("2")
     expect(sidebar.get_by_role("radio", name="From scratch")).to_be_checked()
-    expect(page.get_by_text("Prediction over the image").first).to_be_visible()
+    expect(page.get_by_role("img", name="Prediction", exact=True)).to_be_visible(timeout=120_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 

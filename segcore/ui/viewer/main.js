@@ -166,7 +166,7 @@ class Viewer {
       [on[label], fills[label], lines[label]] = [1, pixel(color, share), pixel(color)];
     });
     const errors = errorColors.map((color) => pixel(color, share));
-    return { on, fills, lines, errors, style: this.style, thick: Math.round(ratio) };
+    return { on, fills, lines, errors, style: this.style, thick: Math.round(1.5 * ratio) };
   }
 
   /** Mark the same place in all panels and say what is there. */
