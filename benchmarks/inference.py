@@ -57,7 +57,7 @@ def ours(predictor: Predictor, image: np.ndarray) -> np.ndarray:
     """Labels (H, W) uint8."""
     view = large.view_of(predictor.config, *image.shape[:2], None)
     bands = large.predict(predictor, rows_of(image), view)
-    return np.concatenate([band.probabilities.argmax(0).byte().numpy() for band in bands])
+    return np.concatenate([band.probabilities.max(0).indices.byte().numpy() for band in bands])
 
 
 def corners(image: np.ndarray, window: int) -> list[tuple[int, int]]:
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=4000)
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--window", type=int, default=256, help="side in pixels")
-    parser.add_argument("--batch", type=int, default=8, help="windows at once")
+    parser.add_argument("--batch", type=int, default=8, help="windows at once, at most; fewer on a CPU")
     parser.add_argument("--classes", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -103,10 +103,10 @@ def main() -> None:
     predictor, places = predictor_of(options), corners(image, options.window)
     windows = [image[top : top + options.window, left : left + options.window] for top, left in places]
     batches = [
-        torch.from_numpy(np.stack(windows[begin : begin + options.batch]).transpose(0, 3, 1, 2).copy()).to(
+        torch.from_numpy(np.stack(windows[begin : begin + predictor.windows_at_once]).transpose(0, 3, 1, 2).copy()).to(
             predictor.device
         )
-        for begin in range(0, len(windows), options.batch)
+        for begin in range(0, len(windows), predictor.windows_at_once)
     ]
     sides: dict[str, Callable[[], object]] = {
         "ours": lambda: ours(predictor, image),
@@ -116,8 +116,8 @@ def main() -> None:
     forward(predictor, batches[:1])
     print(
         f"{options.backbone} + unet, {options.classes} classes, {options.width} x {options.height} px in {len(places)} "
-        f"windows of {options.window}, {options.batch} at once; {device_name(predictor.device)}, {platform.machine()}, "
-        f"{torch.get_num_threads()} threads"
+        f"windows of {options.window}, {predictor.windows_at_once} at once; {device_name(predictor.device)}, "
+        f"{platform.machine()}, {torch.get_num_threads()} threads"
     )
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     memory: dict[str, float] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segcore.cli.output import Json, emit_json, print_table, say
-from segcore.errors import ConfigError, NotFoundError, SegcoreError
+from segcore.cli.predict_files import collect, targets_of, write_classes
+from segcore.errors import ConfigError, SegcoreError
 from segcore.files import user_path
 from segcore.progress import Progress, silent
 from segcore.text import percent, plural
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
     from segcore.inference.files import Written
-    from segcore.inference.predictor import Predictor
 
 LOOKS = ("auto", "windows", "whole")
 
@@ -78,12 +77,12 @@ def predict(
     from segcore.inference.large import check_look, training_size
     from segcore.inference.predictor import Predictor
 
-    targets = _targets(files, [mask_suffix(file, geotiff) for file in files], out)
+    targets = targets_of(files, [mask_suffix(file, geotiff) for file in files], out)
     predictor, size = Predictor.from_run(found.path), training_size(found)
     check_look(found.config, size, look)  # type: ignore[arg-type]
     wishes = Wishes(tta=tta, look=look, overlay=overlay, geotiff=geotiff, polygons=polygons)  # type: ignore[arg-type]
     rows: list[dict[str, Any]] = []
-    _write_classes(predictor, out)
+    write_classes(predictor.classes, out)
     with _bars(len(files)) as bars:
         for file, target in zip(files, targets, strict=True):
             progress = bars.begin(file.name)
@@ -98,44 +97,6 @@ def predict(
         _print_predictions(rows)
     if any("error" in row for row in rows):
         raise typer.Exit(1)
-
-
-def collect(words: Sequence[str], out: Path) -> list[Path]:
-    """Return the image files that paths, folders and patterns name, each once, in their order.
-
-    In folders, hidden files are left out, and what lies in `out`: masks of an earlier time are no images.
-
-    Raises:
-        NotFoundError: a file is not there, or a folder or pattern gives no image.
-    """
-    from segcore.data.pairing import SUFFIXES
-
-    def below(folder: Path) -> list[Path]:
-        return [
-            file
-            for file in sorted(folder.rglob("*"))
-            if file.suffix.lower() in SUFFIXES
-            and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-            and not file.resolve().is_relative_to(out.resolve())
-            and file.is_file()
-        ]
-
-    found: list[Path] = []
-    for word in words:
-        path = user_path(word, "images")
-        if path.is_dir():
-            files = below(path)
-        elif path.exists() or not glob.has_magic(word):
-            files = [path] if path.is_file() else []
-        else:
-            matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 (Path.glob wants a folder first)
-            files = [Path(name) for name in matches if Path(name).is_file()]
-        if not files:
-            what = "is a folder without images" if path.is_dir() else "is not there"
-            what = "matches no file" if glob.has_magic(word) and not path.exists() else what
-            raise NotFoundError(f"{word} {what}. Give images, folders of images, or patterns in quotes.")
-        found += files
-    return list(dict.fromkeys(found))
 
 
 def _row(written: Written) -> dict[str, Any]:
@@ -194,26 +155,6 @@ def _area(square_metres: float) -> str:
     return f"{square_metres:,.0f} m²"
 
 
-def _targets(images: Sequence[Path], suffixes: Sequence[str], out: Path) -> list[Path]:
-    """Return where each mask goes.
-
-    Raises:
-        ConfigError: two masks would have the same name, or one would replace an image.
-    """
-    stems = Counter(image.stem for image in images)
-    sources = {image.resolve() for image in images}
-    targets = []
-    for image, suffix in zip(images, suffixes, strict=True):
-        if stems[image.stem] > 1:
-            raise ConfigError(f"Two of the images are called {image.stem}; predict them into different folders.")
-        target = out / f"{image.stem}{suffix}"
-        for file in (target, out / f"{image.stem}.overlay.jpg"):
-            if file.resolve() in sources:
-                raise ConfigError(f"{file} would replace an image. Choose another folder.", field="out")
-        targets.append(target)
-    return targets
-
-
 class _Bars:
     """A bar of images and one of the windows of the image at hand; without a terminal a line an image."""
 
@@ -251,19 +192,3 @@ def _bars(images: int) -> Iterator[_Bars]:
     name = TextColumn("{task.description}", markup=False)  # a name in square brackets is a name
     with Bars(name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True) as bars:
         yield _Bars(bars, images)
-
-
-def _write_classes(predictor: Predictor, out: Path) -> None:
-    """Write the classes by label as a class table, so that the masks can be read without the run."""
-    import csv
-
-    from segcore.files import atomic_path, describe_os_error
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise describe_os_error(error, out) from error
-    with atomic_path(out / "classes.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(("name", "r", "g", "b"))
-        rows.writerows((info.name, *info.color) for info in predictor.classes)

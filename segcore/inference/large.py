@@ -165,7 +165,7 @@ def _windows(predictor: Predictor, rows: Rows, progress: Progress, tta: Views) -
         predictor.forward(tta),
         rows,
         window=recipe.image_size,
-        batch_size=recipe.batch_size,  # what training could hold, prediction can
+        batch_size=predictor.windows_at_once,
         classes=classes,
         device=predictor.device,
         progress=progress,
