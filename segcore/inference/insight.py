@@ -123,7 +123,8 @@ def class_evidence(
 
     The score of the class, summed over the pixels `where`, is traced back to the stage's features. A channel weighs as
     much as its gradient on average; the heat is the weighted sum of the channels, cut off below 0 (formulas 1 and 2 of
-    arXiv:2002.11434).
+    arXiv:2002.11434). It counts on all ways that lead on from the stage, through later stages and skip connections
+    alike; where an encoder hands over copies (plain transformers, HRNet), on those through the decoder alone.
 
     Args:
         model: in evaluation mode; neither its weights, their gradients nor its mode are changed.
@@ -134,13 +135,19 @@ def class_evidence(
         where: (S, S) bool: whose score counts; by default the pixels predicted as the class, or all if there are none.
 
     Raises:
-        ConfigError: no such class or stage.
+        ConfigError: no such class or stage, or `where` is of another shape or dtype or names no pixel.
     """
     kinds = [one.kind for one in network.stages]
     if not 0 <= class_index < model.classes or not 0 <= stage < len(kinds) or kinds[stage] == "head":
         raise ConfigError(
             f"There is no evidence for class {class_index} in stage {stage}: expected a class from 0 to "
             f"{model.classes - 1} and a stage of encoder or decoder, 0 to {kinds.index('head') - 1}."
+        )
+    if where is not None and (where.shape != pixels.shape[:2] or where.dtype != np.bool_ or not where.any()):
+        raise ConfigError(
+            f"Got `where` of shape {where.shape} and dtype {where.dtype} with {np.count_nonzero(where)} pixels; "
+            f"expected {pixels.shape[:2]} bool with one pixel or more. Leave it out for the predicted pixels.",
+            field="where",
         )
     # Gradients begin at the image, so that weights which are frozen or shared need none.
     image = _batch(model, pixels).float().requires_grad_()
@@ -149,8 +156,10 @@ def class_evidence(
         feature = tap.features()[stage]
         chosen = logits.argmax(0) == class_index if where is None else torch.from_numpy(where).to(logits.device)
         score = logits[class_index][chosen].sum() if chosen.any() else logits[class_index].sum()
-        (gradient,) = torch.autograd.grad(score, feature)
-    weights = gradient[0].mean((1, 2))
+        root, axes = tap.root(stage)
+        (gradient,) = torch.autograd.grad(score, root, allow_unused=True)
+    # Some decoders leave out stages that nothing else reads: what is not used speaks for nothing.
+    weights = torch.zeros_like(feature[0, :, 0, 0]) if gradient is None else gradient.permute(axes)[0].mean((1, 2))
     heat = torch.einsum("c,chw->hw", weights, feature[0].detach()).clamp(min=0)
     strongest = float(heat.max())
     return Evidence((heat / strongest if strongest > 0 else heat).cpu().numpy(), strongest)
@@ -175,6 +184,10 @@ def _maps(stage: int, feature: Tensor, top: int) -> FeatureMaps:
     )
 
 
+_CHANNELS_LAST = "channels last"
+"""Stands in place of a stage's name for the encoder's features before they are turned."""
+
+
 class _Tap:
     """Takes the features of each stage on their way."""
 
@@ -182,11 +195,15 @@ class _Tap:
         self._encoders = sum(stage.kind == "encoder" for stage in network.stages)
         self._decoders = [stage.name for stage in network.stages if stage.kind == "decoder"]
         self._encoded: Sequence[Tensor] = ()
+        self._before: Sequence[Tensor] = ()
         self._decoded: dict[str, Tensor] = {}
 
     def modules(self, model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
         """The modules to listen to, each with the name of its stage."""
-        yield model.get_submodule("network.encoder"), ""
+        encoder: Any = model.get_submodule("network.encoder")
+        yield encoder, ""
+        if getattr(encoder, "_is_channel_last", False):
+            yield encoder.get_submodule("model"), _CHANNELS_LAST
         for name in self._decoders:
             # A decoder without pieces is one stage, called "decoder".
             inner = f"network.decoder.{name}"
@@ -195,7 +212,9 @@ class _Tap:
 
     def take(self, name: str, output: Any) -> None:
         """Note what a module returned."""
-        if name:
+        if name == _CHANNELS_LAST:
+            self._before = output
+        elif name:
             self._decoded.setdefault(name, output)
         else:  # some encoders return tokens for the whole image beside the features
             self._encoded = output[0] if isinstance(output, tuple) else output
@@ -203,6 +222,15 @@ class _Tap:
     def features(self) -> list[Tensor]:
         """(1, C, h, w) of each stage of encoder and decoder, in order."""
         return [*list(self._encoded)[-self._encoders :], *(self._decoded[name] for name in self._decoders)]
+
+    def root(self, stage: int) -> tuple[Tensor, tuple[int, ...]]:
+        """Return the tensor that all that follows a stage reads, and the order of its axes that makes it (1, C, h, w).
+
+        Where channels come last (Swin), the decoder reads turned copies and the next stage the originals.
+        """
+        if self._before and stage < self._encoders:
+            return self._before[stage], (0, 3, 1, 2)
+        return self.features()[stage], (0, 1, 2, 3)
 
 
 @contextmanager

@@ -119,6 +119,43 @@ def test_evidence_is_that_of_the_grad_cam_package(
     assert ours.heat * ours.strongest == pytest.approx(raw, rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.parametrize("decoder", ["unet", "upernet", "pspnet"])
+def test_evidence_counts_on_all_ways_where_channels_come_last(decoder: str) -> None:
+    """Swin's decoder reads turned copies of what its next stage reads; PSPNet reads none of the first stage's."""
+    model, network = built("swin_tiny_patch4_window7_224", decoder, 128)
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    where = np.ones((128, 128), bool)
+    encoder = model.get_submodule("network.encoder.model")
+    features: list[Tensor] = []
+    hook = encoder.register_forward_hook(lambda _module, _inputs, output: features.extend(output))
+    score = model(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None])[0, 1].sum()
+    hook.remove()
+    for stage, feature in enumerate(features):
+        (gradient,) = torch.autograd.grad(score, feature, retain_graph=True)
+        heat = (feature * gradient.mean((1, 2), keepdim=True)).sum(3)[0].detach().clamp(min=0)
+        found = class_evidence(model, network, pixels, 1, stage, where=where)
+        assert found.heat * found.strongest == pytest.approx(heat.numpy(), rel=1e-3, abs=1e-5)
+
+
+def test_a_stage_that_nothing_reads_speaks_for_nothing() -> None:
+    """PSPNet takes the third stage of HRNet, whose branches do not go through what is handed over as the second."""
+    model, network = built("hrnet_w18_small", "pspnet", 64)
+    found = class_evidence(model, network, np.full((64, 64, 3), 90, np.uint8), 1, 1)
+    assert found.strongest == 0 and not found.heat.any()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [np.zeros((SIZE, SIZE), bool), np.ones((SIZE, SIZE), np.uint8), np.ones((SIZE // 2, SIZE), bool)],
+    ids=["no pixel", "no bool", "another size"],
+)
+def test_pixels_that_cannot_be_meant_are_refused(
+    unet: tuple[Segmenter, NetworkDescription], pixels: np.ndarray, where: np.ndarray
+) -> None:
+    with pytest.raises(ConfigError, match="with one pixel or more"):
+        class_evidence(*unet, pixels, 0, 2, where=where)
+
+
 class Tiny(nn.Module):
     """Two features, seen twice as large by the head: class 0 reads the first, class 1 the second with weight -1."""
 
