@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,23 +139,8 @@ class Predictor:
         Raises:
             ConfigError: the array is of another shape or dtype, or there is no such view.
         """
-        shape = image.shape[:2]
-        classes = len(self.classes)
         bands = self.bands(image, progress, tta=tta)
-        labels = np.empty(shape, np.uint8)
-        confidence = np.empty(shape, np.float32)
-        undecided = np.empty(shape, np.float32) if entropy else None
-        everything = np.empty((classes, *shape), np.float32) if probabilities else None
-        for band in bands:
-            rows = slice(band.top, band.bottom)
-            surest = band.probabilities.max(0)
-            labels[rows] = surest.indices.to(torch.uint8).cpu().numpy()
-            confidence[rows] = surest.values.cpu().numpy()
-            if undecided is not None:
-                undecided[rows] = relative_entropy(band.probabilities).cpu().numpy()
-            if everything is not None:
-                everything[:, rows] = band.probabilities.cpu().numpy()
-        return Prediction(labels, confidence, undecided, everything)
+        return gathered(bands, image.shape[:2], len(self.classes), entropy=entropy, probabilities=probabilities)
 
     def bands(self, image: np.ndarray, progress: Progress = silent, *, tta: Views = False) -> Iterator[Band]:
         """Return the probabilities of all classes from top to bottom, some rows at a time; arguments as of `predict`.
@@ -213,6 +198,26 @@ def network(config: RunConfig) -> Segmenter:
         ModelError: this version of the packages does not know the backbone or the decoder, or they do not go together.
     """
     return skeleton(config.encoder, config.decoder, len(config.dataset.trained_classes), config.recipe.image_size)
+
+
+def gathered(
+    bands: Iterable[Band], shape: tuple[int, int], classes: int, *, entropy: bool = False, probabilities: bool = False
+) -> Prediction:
+    """Return what bands of probabilities say of an image of that (height, width); flags as of `Predictor.predict`."""
+    labels = np.empty(shape, np.uint8)
+    confidence = np.empty(shape, np.float32)
+    undecided = np.empty(shape, np.float32) if entropy else None
+    everything = np.empty((classes, *shape), np.float32) if probabilities else None
+    for band in bands:
+        rows = slice(band.top, band.bottom)
+        surest = band.probabilities.max(0)
+        labels[rows] = surest.indices.to(torch.uint8).cpu().numpy()
+        confidence[rows] = surest.values.cpu().numpy()
+        if undecided is not None:
+            undecided[rows] = relative_entropy(band.probabilities).cpu().numpy()
+        if everything is not None:
+            everything[:, rows] = band.probabilities.cpu().numpy()
+    return Prediction(labels, confidence, undecided, everything)
 
 
 def relative_entropy(probabilities: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from segcore.errors import NotFoundError
 from segcore.evaluation.confusion import confusion_counts
 from segcore.evaluation.metrics import Scores, scores
 from segcore.models import catalog
+from segcore.progress import Progress
 from segcore.runs import Run
 from segcore.ui import readers
 from segcore.ui.components import progress_bar
@@ -24,11 +25,12 @@ from segcore.ui.predictions_pictures import Source, truth_at
 from segcore.ui.viewer.packing import Packed, pack_labels, pack_shares, unpack
 
 if TYPE_CHECKING:
-    from segcore.inference.predictor import Predictor
+    from segcore.inference.large import View
+    from segcore.inference.predictor import Prediction, Predictor
 
 ANSWER_SIDE = 2048
-"""Longest side at which networks trained on resized images answer: several times what they are shown, so that
-nothing they can tell is lost, and a tenth of the time that 6000 x 4000 pixels would take."""
+"""Longest side of what networks answer that are shown an image as a whole, resized: several times as many pixels as
+they see, so that nothing they can tell is lost, in a tenth of the time that 6000 x 4000 would take."""
 KEPT = 64
 """So many answers are kept, for all visitors together; packed, they have a megabyte or two each."""
 
@@ -42,13 +44,15 @@ class Answer:
     labels: Packed
     confidence: Packed
     entropy: Packed
+    how: str = ""
+    """How the image was shown to it, in words that go on after "Predicted "."""
 
 
 def answer(run: Run, source: Source) -> Answer:
-    """Return what the run's best weights say of an image, at its own size or that of `ANSWER_SIDE`.
+    """Return what the run's best weights say of an image, as the command line's `predict` has it looked at.
 
-    A network trained on crops knows things at their native scale only: it looks at the whole image in windows, with
-    a bar that can be cancelled.
+    As a whole, and then at `ANSWER_SIDE` at most; or in windows, at the size at which the image is shown, with a bar
+    that can be cancelled.
 
     Raises:
         SegcoreError: the weights are gone, damaged or do not fit, or the image cannot be read.
@@ -60,7 +64,7 @@ def answer(run: Run, source: Source) -> Answer:
         found = kept.get(key)
     if found is None:
         _stop_if_broken_off(key)
-        found = _windows(run, source, key, weights) if run.config.recipe.geometry == "crop" else _whole(source, weights)
+        found = _look(run, source, key, weights)
         with lock:
             kept[key] = found
             while len(kept) > KEPT:
@@ -68,37 +72,45 @@ def answer(run: Run, source: Source) -> Answer:
     return found
 
 
-def _whole(source: Source, weights: readers.Stamp) -> Answer:
-    """Have a network answer that was trained on resized images."""
+def _look(run: Run, source: Source, key: Hashable, weights: readers.Stamp) -> Answer:
+    """Have a network look at an image."""
     predictor, lock = _load(weights)
-    with st.spinner("The network looks at the image …"):
-        image = source.read(min(ANSWER_SIDE, source.view_side))
-        with lock:  # one network is shared by all visitors
-            found = predictor.predict(image, entropy=True)
-    assert found.entropy is not None
-    return Answer(pack_labels(found.labels), pack_shares(found.confidence), pack_shares(found.entropy))
+    from segcore.inference import large  # imports torch
 
-
-def _windows(run: Run, source: Source, key: Hashable, weights: readers.Stamp) -> Answer:
-    """Have a network answer that was trained on crops, window by window."""
-    predictor, lock = _load(weights)
-    image = source.read()
-    st.session_state[_BEGUN] = key
-    with progress_bar(f"{catalog.title(run.config.encoder)} looks at the image, window by window") as progress:
-        progress(0, 1)
-        with lock:
-            found = predictor.predict(image, progress, entropy=True)
-    st.session_state.pop(_BEGUN)
+    width, height = source.size
+    view = large.view_of(run.config, height, width, large.training_size(run))
+    if view.how == "whole":
+        with st.spinner("The network looks at the image …"):
+            image = source.read(min(ANSWER_SIDE, source.view_side))
+            with lock:  # one network is shared by all visitors
+                found = predictor.predict(image, entropy=True)
+    else:
+        image = source.read()
+        st.session_state[_BEGUN] = key
+        with progress_bar(f"{catalog.title(run.config.encoder)} looks at the image, window by window") as progress:
+            progress(0, 1)
+            with lock:
+                found = _in_windows(predictor, image, view, progress)
+        st.session_state.pop(_BEGUN)
     assert found.entropy is not None
     labels, confidence, entropy = in_view(source, found.labels, found.confidence, found.entropy)
-    return Answer(pack_labels(labels), pack_shares(confidence), pack_shares(entropy))
+    return Answer(pack_labels(labels), pack_shares(confidence), pack_shares(entropy), view.text)
+
+
+def _in_windows(predictor: Predictor, image: np.ndarray, view: View, progress: Progress) -> Prediction:
+    from segcore.inference import large
+    from segcore.inference.predictor import gathered
+    from segcore.inference.rows import rows_of
+
+    bands = large.predict(predictor, rows_of(image), view, progress)
+    return gathered(bands, image.shape[:2], len(predictor.classes), entropy=True)
 
 
 def in_view(source: Source, *maps: np.ndarray) -> list[np.ndarray]:
-    """Shrink maps of the whole image, (H, W), to the size at which it is shown; nothing is blended."""
-    scale = min(1.0, source.view_side / max(source.size))
+    """Shrink maps of an image, (H, W), that are larger than it is shown to that size; nothing is blended."""
+    scale = source.view_side / max(source.size)
     width, height = (max(1, round(side * scale)) for side in source.size)
-    return [resize_labels(values, width, height) if scale < 1.0 else values for values in maps]
+    return [resize_labels(values, width, height) if max(values.shape) > source.view_side else values for values in maps]
 
 
 def loaded(run: Run) -> tuple[Predictor, threading.Lock]:

@@ -114,16 +114,8 @@ def draw_notes(runs: Sequence[Run], scene: Scene, found: Answer, *, scored: bool
     """Say at which size the networks answered, and how little one image says about them."""
     width, height = scene.source.size
     size = f"{found.labels.width:,} × {found.labels.height:,}"
-    recipe = runs[0].config.recipe
-    notes = []
-    if recipe.geometry == "crop":
-        shrunk = "" if found.labels.width == width else f", shown here at {size}"
-        notes.append(
-            f"Trained on crops: all {width:,} × {height:,} pixels were looked at in overlapping windows of "
-            f"{recipe.image_size} × {recipe.image_size}{shrunk}."
-        )
-    else:
-        notes.append(f"Shown to the network as {recipe.image_size} × {recipe.image_size} pixels, answered at {size}.")
+    answered = "" if found.labels.width == width else f", answered at {size}"
+    notes = [f"The image has {width:,} × {height:,} pixels. Predicted {found.how}{answered}."]
     if scored:
         reached = ", ".join(f"{title(run)} {percent(run.summary()['val_miou'])}" for run in runs)
         notes.append(

@@ -8,6 +8,7 @@ import os
 import shutil
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from segcore.data.store import Dataset
 from segcore.errors import ImageReadError, SegcoreError
 from segcore.evaluation.confusion import confusion_counts
 from segcore.evaluation.metrics import scores
-from segcore.inference.predictor import Prediction, Predictor
+from segcore.inference import large
+from segcore.inference.predictor import Predictor
+from segcore.inference.rows import Rows, rows_of
+from segcore.inference.tiling import Band
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
@@ -252,14 +256,14 @@ def test_answers_are_kept_until_weights_or_image_change(run: Run, monkeypatch: p
 
 def test_large_images_are_shown_in_full_and_answered_smaller(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictions_answers, "ANSWER_SIDE", 64)
-    source = Source(Path("upload.png"), data=picture(300, 100))
+    source = Source(Path("upload.png"), data=picture(120, 40))
     photo = predictions_pictures.photo(source)
-    assert (photo.width, photo.height) == (300, 100)
+    assert (photo.width, photo.height) == (120, 40)
     labels = predictions_answers.answer(run, source).labels
     assert (labels.width, labels.height) == (64, 21)
-    monkeypatch.setattr(predictions_pictures, "VIEW_PIXELS", 7_500)
-    reduced = predictions_pictures.photo(Source(Path("upload.png"), data=picture(300, 100, mode="L")))
-    assert (reduced.width, reduced.height) == (150, 50)
+    monkeypatch.setattr(predictions_pictures, "VIEW_PIXELS", 1_200)
+    reduced = predictions_pictures.photo(Source(Path("upload.png"), data=picture(120, 40, mode="L")))
+    assert (reduced.width, reduced.height) == (60, 20)
 
 
 # Networks trained on crops --------------------------------------------------------------------------
@@ -279,21 +283,36 @@ def test_a_network_of_crops_looks_at_the_whole_file(open_app: OpenApp, monkeypat
     monkeypatch.setattr(predictions_pictures, "VIEW_PIXELS", 32 * 32)
     monkeypatch.setattr(predictions_answers, "ANSWER_SIDE", 16)
     shown: list[tuple[int, ...]] = []
-    whole = Predictor.predict
+    windows = large.predict
 
-    def watched(self: Predictor, image: np.ndarray, *rest: Any, **told: Any) -> Prediction:
-        shown.append(image.shape)
-        return whole(self, image, *rest, **told)
+    def watched(predictor: Predictor, rows: Rows, *rest: Any) -> Iterator[Band]:
+        shown.append((rows.height, rows.width))
+        return windows(predictor, rows, *rest)
 
-    monkeypatch.setattr(Predictor, "predict", watched)
+    monkeypatch.setattr(large, "predict", watched)
     app = open_app(PAGE)
     assert not app.exception
-    assert shown == [(64, 64, 3)], "the file, not the picture on screen"
-    assert "64 × 64 pixels were looked at in overlapping windows of 64 × 64, shown here at 32 × 32" in texts(app)
+    assert shown == [(64, 64)], "the file, not the picture on screen"
+    assert "64 × 64 pixels. Predicted at native scale in windows of 64 × 64 pixels, answered at 32 × 32" in texts(
+        app
+    ).replace("\\", "")
     scene = seen(app)
     assert scene is not None and scene["runs"][0]["labels"].shape == (32, 32)
     app.run()
     assert len(shown) == 1, "kept"
+
+
+def test_a_much_larger_image_is_looked_at_in_windows_as_the_command_line_does(run: Run) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (150, 260, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
+    found = predictions_answers.answer(run, Source(Path("mosaic.png"), data=buffer.getvalue()))
+    assert found.how.startswith("in windows of 64 × 64 pixels, the size of the training images")
+    predictor, view = Predictor.from_run(run.path), large.view_of(run.config, 150, 260, (64, 64))
+    bands = large.predict(predictor, rows_of(image), view)
+    expected = np.concatenate([band.probabilities.argmax(0).numpy() for band in bands])
+    assert (packing.unpack(found.labels) == expected).all()
+    assert not np.array_equal(expected, predictor.predict(image).labels)
 
 
 def test_maps_of_a_large_image_are_shrunk_like_its_mask() -> None:
@@ -328,15 +347,15 @@ def test_previews_of_crops_keep_the_images_proportions(cropping: Run) -> None:
 @pytest.mark.usefixtures("cropping")
 def test_a_cancelled_prediction_waits_to_be_asked_again(open_app: OpenApp, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    whole = Predictor.predict
+    windows = large.predict
 
-    def cancelled_once(self: Predictor, *args: Any, **told: Any) -> Prediction:
+    def cancelled_once(*args: Any) -> Iterator[Band]:
         asked.append(1)
         if len(asked) == 1:
             st.stop()  # how Streamlit ends a page, too, when its Cancel button is pressed
-        return whole(self, *args, **told)
+        return windows(*args)
 
-    monkeypatch.setattr(Predictor, "predict", cancelled_once)
+    monkeypatch.setattr(large, "predict", cancelled_once)
     app = open_app(PAGE)
     assert len(asked) == 1 and seen(app) is None
     app.run()
