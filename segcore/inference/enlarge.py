@@ -31,8 +31,9 @@ def enlarged(bands: Iterable[Band], rows: int, height: int, width: int) -> Itera
     held, first, done = torch.zeros(0), 0, 0
     for band in bands:
         held = band.probabilities if band.top == 0 else torch.cat([held, band.probabilities], 1)
-        # A row can be resized once the row below its place is there, too.
-        ready = height if band.bottom == rows else max(done, math.ceil((band.bottom - 0.5) / scale - 0.5))
+        # A row can be resized once the row below its place is there, too; the first rows lie at the first place.
+        ready = math.ceil((band.bottom - 0.5) / scale - 0.5) if band.bottom > 1 else 0
+        ready = height if band.bottom == rows else max(done, ready)
         step = max(1, _BAND_VALUES // (len(held) * width))
         for top in range(done, ready, step):
             bottom = min(top + step, ready)
