@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError  # some escape from rasterio as they are, and it names them nowhere else
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
@@ -26,6 +27,7 @@ from segcore.inference.rows import Rows
 
 OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 2**28}
 """Of GDAL: no file beside the one that is opened, and at most so many bytes of decoded pieces in memory."""
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 MAX_SIDE = 500_000
 """Pixels along an edge; a file of some bytes can claim any size."""
 MAX_PIECE = 2**28
@@ -170,7 +172,7 @@ def _told(name: str) -> Iterator[None]:
     """Turn what GDAL says of a file into an error for people."""
     try:
         yield
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         cause = " ".join(str(error.__cause__ or error).split())
         raise ImageReadError(
             f"{name} is damaged, cut off, or a TIFF of a rare kind ({cause}). Copy it again, or convert it."

