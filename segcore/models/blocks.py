@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from segcore.models.description import Block
-from segcore.models.operations import label, map_size, operations, shortcuts, square
+from segcore.models.operations import label, map_size, operations, resizes, shortcuts, square
 from segcore.models.passes import Operator, Pass
 
 
@@ -76,16 +76,12 @@ def _runs(piece: Piece, names: Sequence[str]) -> list[tuple[str, list[Operator]]
     order: dict[str, list[Operator]] = {}
     for index, operator in enumerate(piece.operators):
         block = _owner(operator.module, names)
-        if block is None and _resizes(operator):
+        if block is None and resizes(operator):
             block = f"{operator.module}#{index}"
         if block is not None:
             order.setdefault(block, []).append(operator)
     uncalled = [name for name in names if name not in order]
     return [*order.items(), *((name, []) for name in uncalled)]
-
-
-def _resizes(operator: Operator) -> bool:
-    return operator.name.startswith(("max_pool2d", "avg_pool2d", "upsample_"))
 
 
 def _with_strays(

@@ -21,7 +21,8 @@ OperationKind = Literal["conv", "depthwise", "linear", "attention", "gate", "poo
 """conv: mixes places and channels (1×1: channels alone); depthwise: each channel by itself; linear: channels alone;
 attention: places look at one another; gate: weighs channels (squeeze and excite); pool and upsample: no weights."""
 Shortcut = Literal["none", "identity", "projection"]
-"""How a block's input reaches its end past the main path: not at all, as it is, or through layers of its own."""
+"""How a block's input reaches its end past the main path: not at all, as it is, or through steps of its own
+(a convolution, a pooling)."""
 Join = Literal["", "concatenated", "added", "multiplied"]
 
 IMAGE = -1
@@ -99,7 +100,7 @@ class Stage:
     receptive_field: int | None
     """Side, in pixels of the image, of the square that one point of the output can depend on through convolutions
     and pooling; gates that weigh whole channels are left out. None where attention or pooling over the whole image
-    lets every point see everything."""
+    lets every point see everything; attention within windows, as in Swin, is not told from that."""
     built_of: str
     """In short: "2 × BasicBlock"."""
     blocks: tuple[Block, ...]

@@ -59,7 +59,9 @@ class _Passed:
     """What a value has been through inside a block."""
 
     layers: int
-    """A bit for each operator with weights, by its place."""
+    """A bit for each operator with multiply-adds, by its place."""
+    steps: int
+    """The same with poolings and upsamplings, which make a path the longer one only where layers do not."""
     inputs: frozenset[int]
     """Storages of the block's inputs that it holds."""
 
@@ -71,7 +73,7 @@ def shortcuts(entered: Sequence[int], operators: Sequence[Operator]) -> tuple[tu
         entered: the storages that the block was given.
         operators: those that ran in it.
     """
-    passed = {storage: _Passed(0, frozenset({storage})) for storage in entered}
+    passed = {storage: _Passed(0, 0, frozenset({storage})) for storage in entered}
     kinds: list[Shortcut] = []
     aside: set[int] = set()
     for place, operator in enumerate(operators):
@@ -84,22 +86,29 @@ def shortcuts(entered: Sequence[int], operators: Sequence[Operator]) -> tuple[tu
                 kinds.append(kind)
                 aside |= {bit for bit in range(place) if alone >> bit & 1}
         layers = (1 << place) if operator.macs else 0
+        steps = (1 << place) if operator.macs or resizes(operator) else 0
         inputs: frozenset[int] = frozenset()
         for _, before in found:
             layers |= before.layers
+            steps |= before.steps
             inputs |= before.inputs
         for value in operator.outputs:
-            passed[value.storage] = _Passed(layers, inputs)
+            passed[value.storage] = _Passed(layers, steps, inputs)
     return tuple(kinds), aside
 
 
 def _shortcut(one: _Passed, other: _Passed) -> tuple[Shortcut, int]:
-    """Tell whether the sum of two values is a residual addition, and which layers lie on its shortcut alone."""
-    short, long = sorted((one, other), key=lambda passed: passed.layers.bit_count())
-    if short.layers == long.layers or not short.inputs <= long.inputs:
+    """Tell whether the sum of two values is a residual addition, and which steps lie on its shortcut alone."""
+    short, long = sorted((one, other), key=lambda passed: (passed.layers.bit_count(), passed.steps.bit_count()))
+    if short.steps == long.steps or not short.inputs <= long.inputs:
         return "none", 0
-    alone = short.layers & ~long.layers
+    alone = short.steps & ~long.steps
     return ("projection", alone) if alone else ("identity", 0)
+
+
+def resizes(operator: Operator) -> bool:
+    """Tell whether an operator is a pooling by windows or an upsampling."""
+    return operator.name.startswith(("max_pool2d", "avg_pool2d", "upsample_"))
 
 
 def operations(pass_: Pass, block: str, operators: Sequence[Operator], aside: set[int]) -> tuple[Operation, ...]:

@@ -134,6 +134,29 @@ def test_shortcuts_of_a_resnet() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "stage", "aside"),
+    [
+        ("resnet26d", 1, ["1×1 conv, 256"]),
+        ("resnet26d", 2, ["2×2 average pool, /2", "1×1 conv, 512"]),  # arXiv:1812.01187, figure 2c
+        ("maxvit_rmlp_pico_rw_256", 1, ["2×2 average pool, /2"]),  # as many channels as before: no projection
+        ("maxvit_rmlp_pico_rw_256", 2, ["2×2 average pool, /2", "1×1 conv, 64"]),
+    ],
+)
+def test_poolings_on_a_shortcut_lie_on_it(name: str, stage: int, aside: list[str]) -> None:
+    blocks = encoder_stages(describe(name, image_size=256))[stage].blocks
+    first = next(block for block in blocks if block.shortcuts)
+    assert first.shortcuts[0] == "projection"
+    assert [operation.label for operation in first.operations if operation.on_shortcut] == aside
+
+
+def test_a_pooling_alone_can_be_what_a_shortcut_leads_past() -> None:
+    """PoolFormer mixes places by pooling and nothing else (arXiv:2111.11418, figure 2)."""
+    block = encoder_stages(describe("poolformer_s12", image_size=64))[0].blocks[-1]
+    assert block.shortcuts == ("identity", "identity")
+    assert not any(operation.on_shortcut for operation in block.operations)
+
+
+@pytest.mark.parametrize(
     ("name", "shortcuts", "label"),
     [
         ("vgg16", (), "3×3 conv, 512"),
