@@ -47,11 +47,14 @@ with right:
         persist_state="session",
     )
 
-networks = []
+names, networks = [], []
 for name, place in ((first, first_place), (second, second_place)):
     if name:
         with place:
             found = choice.try_describe(name, decoder or "unet", size)
-        if found is not None:
-            networks.append(found)
-draw_tabs(choice.Chosen(tuple(networks), decoder or "unet", size))
+            if found is not None and found in networks:
+                st.caption(choice.SAME)
+            elif found is not None:
+                names.append(name)
+                networks.append(found)
+draw_tabs(choice.Chosen(tuple(networks), tuple(names), decoder or "unet", size))

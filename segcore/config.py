@@ -68,6 +68,9 @@ def config_error(error: ValidationError) -> ConfigError:
         message = "no such setting"
     elif first["type"] not in ("value_error", "missing"):
         message = f"{message}, not {first['input']!r}"
+    if first["type"] == "multiple_of":
+        step = first["ctx"]["multiple_of"]
+        message += f"; the nearest is {max(1, round(first['input'] / step)) * step}"
     return ConfigError(f"{field}: {message}." if field else f"{message}.", field=field)
 
 

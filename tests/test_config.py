@@ -23,7 +23,7 @@ def test_configs_survive_json() -> None:
 @pytest.mark.parametrize(
     ("values", "field", "said"),
     [
-        ({"image_size": 100}, "image_size", "multiple of 32, not 100"),
+        ({"image_size": 100}, "image_size", "multiple of 32, not 100; the nearest is 96."),
         ({"epochs": 0}, "epochs", "not 0"),
         ({"learning_rate": "fast"}, "learning_rate", "'fast'"),
         ({"colour": 1}, "colour", "no such setting"),

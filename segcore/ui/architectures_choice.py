@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SIZES = (64, 128, 224, 256, 384, 512, 768, 1024)
 CLASSES = 12
 """Networks are described for this many classes; it changes nothing but the last, tiny layer."""
+SAME = "The same network as the first: other weights do not change what it is made of."
+NONE_CHOSEN = "Choose a backbone above that works in this decoder at this size, to see what it is made of."
 
 
 def choose_backbone(param: Param, key: Key, label: str, *, default: str | None, help: str) -> str | None:
@@ -74,5 +76,7 @@ class Chosen:
     """What the page is about: one network or two side by side; none where the choice cannot be built."""
 
     networks: tuple[NetworkDescription, ...]
+    names: tuple[str, ...]
+    """What was asked for, one for each network; where it was typed so, with a tag of weights."""
     decoder: str
     image_size: int

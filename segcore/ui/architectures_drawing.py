@@ -12,6 +12,7 @@ from segcore import figures
 from segcore.figures.drawing import SHADES, Shade, draw_networks, stage_svg
 from segcore.text import percent, scaled
 from segcore.ui import network_drawing
+from segcore.ui.architectures_choice import NONE_CHOSEN
 from segcore.ui.components import escape, size
 from segcore.ui.state import Key
 
@@ -26,7 +27,7 @@ Identity = tuple[str, str, int]
 def draw(chosen: Chosen) -> None:
     """Draw the chosen networks, and below them the stage that was clicked."""
     if not chosen.networks:
-        st.info("Choose a backbone above to see what it is made of.")
+        st.info(NONE_CHOSEN)
         return
     shade: Shade = (
         st.segmented_control(

@@ -13,7 +13,7 @@ from segcore.data.classes import palette
 from segcore.figures.featuremaps import evidence_image, heat_image
 from segcore.models import catalog
 from segcore.runs import Run
-from segcore.ui import predictions_answers, sees_choice
+from segcore.ui import legend, predictions_answers, sees_choice
 from segcore.ui.components import escape
 from segcore.ui.sees_choice import Seer, Sight
 from segcore.ui.state import Key, Param, choose
@@ -81,11 +81,15 @@ def _draw_answer(seer: Seer, shown: Shown, seen: Look) -> None:
     """Draw the image as the network is given it, and what it makes of it in the end."""
     size = seer.network.image_size
     pictures = [(f"The image as the network is given it: {size} × {size} pixels", shown.pixels)]
-    if seer.run is not None:
-        colors = palette(seer.run.config.dataset.trained_classes)
+    classes = seer.run.config.dataset.trained_classes if seer.run is not None else ()
+    if classes:
+        colors = palette(classes)
         pictures.append(("What it answers", figures.colorize(seen.labels, colors)))
     for column, (caption, picture) in zip(st.columns(2), pictures, strict=False):
         column.image(picture, caption=caption, width="stretch", alt=caption)
+    if classes:
+        with st.expander("What the colours mean", icon=":material/palette:"):
+            legend.draw(classes, seen.labels)
     if shown.cut:
         st.caption(
             "This network was trained on crops at native scale, and the image is larger than one: what you see here is "

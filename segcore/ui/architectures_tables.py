@@ -11,7 +11,7 @@ import streamlit as st
 from segcore.models import catalog
 from segcore.models.tables import PaperRow, find_layers, layer_rows, paper_table, stage_rows, total_rows
 from segcore.text import plural, scaled
-from segcore.ui.architectures_choice import backbone_label, try_describe
+from segcore.ui.architectures_choice import NONE_CHOSEN, backbone_label, try_describe
 from segcore.ui.components import escape
 from segcore.ui.state import Key
 from segcore.ui.tables import csv_text
@@ -30,7 +30,8 @@ _COLUMNS: dict[str, Any] = {
     ),
     "Sees": st.column_config.TextColumn(
         help="Receptive field: side of the square of the image that one point of the output can depend on. "
-        "“Everything” where attention or pooling lets it depend on the whole image."
+        "“Everything” where attention or pooling lets it depend on the whole image. Attention within windows counts "
+        "as that, too, though it takes several blocks to get across."
     ),
     "Parameters": _COUNT,
     "Multiply-adds (M)": _MILLIONS,
@@ -55,7 +56,7 @@ _STYLE = """<style>
 def draw(chosen: Chosen) -> None:
     """Draw all tables of the chosen networks."""
     if not chosen.networks:
-        st.info("Choose a backbone above to see what it is made of.")
+        st.info(NONE_CHOSEN)
         return
     _draw_paper_table(chosen)
     st.subheader("Totals", anchor=False)

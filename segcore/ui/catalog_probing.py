@@ -28,7 +28,7 @@ def draw(atlas: Atlas, contents: Contents) -> None:
         with empty_state(
             f"Nothing is probed yet for {_where(atlas.decoder, atlas.image_size)}",
             "Every architecture of timm is built in this decoder and sent one image, as shapes without values: no "
-            f"weights, no network. That takes {how_long(atlas)} on one core, in the background and behind everything "
+            f"weights, no download. That takes {how_long(atlas)} on one core, in the background and behind everything "
             "else; what is found is kept, and can be looked at meanwhile.",
             icon=":material/travel_explore:",
         ):

@@ -14,7 +14,7 @@ from segcore.models import catalog, weights
 from segcore.runs import Run
 from segcore.store import RunStore
 from segcore.ui import predictions_answers, predictions_choice
-from segcore.ui.architectures_choice import try_describe
+from segcore.ui.architectures_choice import NONE_CHOSEN, try_describe
 from segcore.ui.components import empty_state, escape, show_error
 from segcore.ui.predictions_pictures import Source
 from segcore.ui.state import Param, choose
@@ -77,11 +77,10 @@ def trained() -> Sight | None:
 def pretrained(chosen: Chosen) -> Sight | None:
     """Take the chosen backbone with its published weights, where they are on this machine, and choose an image."""
     if not chosen.networks:
-        st.info("Choose a backbone above.")
+        st.info(NONE_CHOSEN)
         return None
-    name = chosen.networks[0].encoder_name
     try:
-        encoder = catalog.resolve(name, "pretrained")
+        encoder = catalog.resolve(chosen.names[0], "pretrained")
         place = weights.locate(encoder, reachable=lambda: False)  # a look is no reason to download
     except WeightsError as error:
         show_error(error)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from segcore.models import catalog
+from segcore.ui.architectures_choice import SAME
+from segcore.ui.architectures_view import TABS
 from segcore.ui.state import Key
 from segcore.ui.tables import csv_text
 from tests.app.conftest import OpenApp
@@ -29,6 +33,14 @@ def test_any_timm_name_works(open_app: OpenApp) -> None:
     app = open_app(PAGE, backbone="resnet14t")
     assert not app.exception
     assert not app.error
+
+
+@pytest.mark.parametrize("tab", list(TABS))
+@pytest.mark.parametrize("against", ["resnet18", "resnet18.a1_in1k"])
+def test_the_same_network_is_shown_once(open_app: OpenApp, tab: str, against: str) -> None:
+    app = open_app(PAGE, backbone="resnet18", against=against, tab=tab)
+    assert not app.exception and not app.error
+    assert SAME in [caption.value for caption in app.caption]
 
 
 def test_choices_stand_in_the_url(open_app: OpenApp) -> None:

@@ -56,6 +56,7 @@ def test_a_trained_network_shows_channels_skips_and_evidence(open_app: OpenApp, 
     skips = [text for text in found if "→" in text]
     assert [text.split(" → ")[0] for text in skips] == ["Encoder 1", "Encoder 2", "Encoder 3", "Encoder 4"]
     assert any(text.startswith("Evidence for ") for text in found)
+    assert "What the colours mean" in [fold.label for fold in app.expander]
     # The stage stands in the URL; it begins where there is both something to see and to recognise.
     assert app.query_params["stage"] in ("Encoder 3", ["Encoder 3"])
 
@@ -106,6 +107,13 @@ def test_missing_weights_are_said_with_where_to_put_them(open_app: OpenApp, work
     app.segmented_control(key=Key.SEES_THROUGH).set_value(PRETRAINED).run()
     assert not app.exception
     assert "resnet18.tv_in1k.safetensors" in app.error[0].value.replace("\\", "")
+
+
+def test_the_weights_that_were_asked_for_are_looked_through(open_app: OpenApp, workspace: object) -> None:
+    app = open_app(PAGE, tab=TAB, backbone="resnet18.a1_in1k")
+    app.segmented_control(key=Key.SEES_THROUGH).set_value(PRETRAINED).run()
+    assert not app.exception
+    assert "resnet18.a1_in1k.safetensors" in app.error[0].value.replace("\\", "")
 
 
 def test_damaged_weights_are_said(open_app: OpenApp, run: Run) -> None:
