@@ -106,17 +106,12 @@ def _choose_stage(seer: Seer) -> int:
     }
     # Halfway down the encoder there is both something to see and something to recognise.
     halfway = min(stages, key=lambda title: abs(seer.network.stages[stages[title]].reduction - 8))
-
-    def label(title: str) -> str:
-        stage = seer.network.stages[stages[title]]
-        return f"{title}: {stage.channels:,} channels of {stage.height} × {stage.width}"
-
+    # Titles alone: a browser goes on showing the label it has when another network's stage is called the same.
     title = choose(
         Param.STAGE,
         "Stage",
         list(stages),
         default=halfway,
-        format_func=label,
         help="The stages of the drawing. Early ones answer to edges and colours, late ones to things.",
     )
     return stages[str(title)]
@@ -124,7 +119,7 @@ def _choose_stage(seer: Seer) -> int:
 
 def _draw_channels(seer: Seer, seen: Look, stage: int) -> None:
     """Draw the most active channels of a stage."""
-    maps = seen.stages[stage]
+    maps, of = seen.stages[stage], seer.network.stages[stage]
     st.subheader(f"The most active channels of {seer.network.stage_title(stage)}", anchor=False)
     count = st.slider(
         "Channels shown",
@@ -135,8 +130,9 @@ def _draw_channels(seer: Seer, seen: Look, stage: int) -> None:
         help=f"The stage has {len(maps.activity):,}; up to {KEPT_CHANNELS} can be shown.",
     )
     st.caption(
-        "Each picture is one channel: bright where its value is large. Most active means the largest absolute value on "
-        "average over the image, which is the number below each picture. Every picture has a scale of its own."
+        f"It hands on {of.channels:,} channels of {of.height} × {of.width}. Each picture is one: bright where its "
+        "value is large. Most active means the largest absolute value on average over the image, which is the number "
+        "below each picture. Every picture has a scale of its own."
     )
     _draw_gallery(
         [

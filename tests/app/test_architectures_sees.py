@@ -98,7 +98,9 @@ def test_test_images_stay_sealed_for_pretrained_weights(
     assert offered and not set(offered) & set(dataset.split.test)
     assert "only the stages of the encoder" in texts(app)
     stages = app.selectbox(key=f"choose.{Param.STAGE}").options
-    assert all(stage.startswith("Encoder") for stage in stages)
+    # Labels hold nothing of the network: a browser would keep that of the one looked through before.
+    assert stages == [f"Encoder {number}" for number in range(1, 6)]
+    assert "It hands on 40 channels of " in texts(app)
     assert not any(text.startswith("Evidence") for text in captions(app))
 
 
