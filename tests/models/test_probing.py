@@ -100,7 +100,8 @@ def test_papers_and_licences_are_timms() -> None:
 
 
 def test_every_architecture_of_timm_is_there() -> None:
-    assert probing.architectures() == timm.list_models()
+    names = probing.architectures()
+    assert names == [name for name in timm.list_models() if not name.startswith("test_")] and "resnet18" in names
 
 
 def test_every_module_has_a_title(modules: dict[str, list[str]]) -> None:
