@@ -26,11 +26,12 @@ def trained(runs: Iterable[Run]) -> list[ResultRow]:
     for row in result_table(runs):
         found = standing(judged[row["label"]], "miou", "val")
         if found.estimate is not None:
-            rows.append(_with_estimate(row, found))
+            rows.append(with_estimate(row, found))
     return sorted(rows, key=lambda row: row["miou"] or 0.0, reverse=True)
 
 
-def _with_estimate(row: ResultRow, found: Standing) -> ResultRow:
+def with_estimate(row: ResultRow, found: Standing) -> ResultRow:
+    """Return a row with a standing's estimate and interval over seeds and images in place of the recorded mIoU."""
     assert found.estimate is not None
     low, high = found.estimate.interval()
     known = not math.isnan(low)

@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from segcore.models.description import IMAGE, Join
-from segcore.models.passes import Operator, Value
+from segcore.models.passes import ATTENDING, Operator, Value
 
 JOINS: dict[str, Join] = {
     "cat": "concatenated",
@@ -103,7 +103,6 @@ def _differ(origins: Sequence[set[int]]) -> bool:
 
 EVERYTHING = None
 """The receptive field of what sees the whole image."""
-_ATTENDING = ("bmm", "baddbmm", "_scaled_dot_product")
 _REDUCING = ("mean", "sum", "linalg_vector_norm", "amax", "max", "var_mean", "std", "var")
 
 
@@ -145,7 +144,7 @@ class ReceptiveFields:
         name = operator.name
         if name == "convolution":
             return self._convolved(operator, widest)
-        if name.startswith(_ATTENDING) and len(inputs) > 1:  # not by weights, which look at one place at a time
+        if name.startswith(ATTENDING) and len(inputs) > 1:  # not by weights, which look at one place at a time
             return EVERYTHING
         if name.startswith(("max_pool2d", "avg_pool2d")):
             return widest + (_pair(operator.args[1]) - 1) * self._step(inputs[0])

@@ -13,7 +13,7 @@ from math import isqrt, prod
 from torch import Tensor
 
 from segcore.models.description import Operation, OperationKind, Shortcut
-from segcore.models.passes import Operator, Pass
+from segcore.models.passes import ATTENDING, Operator, Pass
 
 GATES = {
     "SqueezeExcite": "squeeze and excite",
@@ -24,7 +24,6 @@ GATES = {
 EXPANDING = {"InvertedResidual": "MBConv", "DepthwiseSeparableConv": "MBConv", "EdgeResidual": "Fused-MBConv"}
 """What the papers call timm's blocks that widen, filter and narrow again."""
 _MATRIX = ("addmm", "mm", "linear")
-_ATTENDING = ("bmm", "baddbmm", "_scaled_dot_product")
 
 
 def label(kind: str, operations: Sequence[Operation], entering: int) -> str:
@@ -173,7 +172,7 @@ def _operation(operator: Operator, name: str, on_shortcut: bool) -> Operation | 
         named = _convolution(operator)
     elif operator.name.startswith(_MATRIX) and operator.macs:
         named = f"linear, {operator.outputs[0].shape[-1]}", "linear"
-    elif operator.name.startswith(_ATTENDING) and operator.macs:
+    elif operator.name.startswith(ATTENDING) and operator.macs:
         named = "attention", "attention"
     elif operator.name.startswith(("max_pool2d", "avg_pool2d")):
         named = _pooling(operator), "pool"

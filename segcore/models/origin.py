@@ -6,10 +6,9 @@ import re
 import sys
 from dataclasses import dataclass
 
-import timm
-
 from segcore.models.catalog import FAMILIES, Family, check_architecture
 from segcore.models.lineage import lineage
+from segcore.models.probing import about
 
 _PAPER = re.compile(r"`([^`\n]+)`\s+-\s+(https://arxiv\.org/abs/[\w.]+)")
 """How timm's modules cite: `Title` - https://arxiv.org/abs/1512.03385"""
@@ -44,12 +43,8 @@ def origin(encoder: str) -> Origin:
     """
     architecture = encoder.partition(".")[0]
     check_architecture(architecture)
-    module = timm.models.model_entrypoint(architecture).__module__
-    papers = tuple(dict.fromkeys(_PAPER.findall(sys.modules[module].__doc__ or "")))
-    first = papers[0][1].rpartition("/")[2] if papers else ""
-    family, year = lineage(architecture, module.rpartition(".")[2], first)
-    weights = []
-    for name in timm.list_pretrained(f"{architecture}.*"):
-        config = timm.models.get_pretrained_cfg(name)
-        weights.append((name.partition(".")[2], (config.license if config else None) or ""))
-    return Origin(module.rpartition(".")[2], family, year, papers, tuple(weights))
+    known = about(architecture)
+    papers = tuple(dict.fromkeys(_PAPER.findall(sys.modules[f"timm.models.{known.module}"].__doc__ or "")))
+    family, year = lineage(architecture, known.module, known.paper)
+    weights = tuple((found.tag, found.license or "") for found in known.weights)
+    return Origin(known.module, family, year, papers, weights)

@@ -14,6 +14,9 @@ from torch.utils.flop_counter import flop_registry
 
 from segcore.models.build import Segmenter
 
+ATTENDING = ("bmm", "baddbmm", "_scaled_dot_product")
+"""How the names of operators begin in which places look at one another: products of two computed values."""
+
 
 @dataclass(frozen=True)
 class Value:

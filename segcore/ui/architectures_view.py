@@ -11,7 +11,7 @@ from segcore.ui import (
     architectures_tables,
     architectures_words,
 )
-from segcore.ui.architectures_choice import Chosen as Chosen
+from segcore.ui.architectures_choice import Chosen
 from segcore.ui.components import errors_shown
 from segcore.ui.state import Key, open_tab
 

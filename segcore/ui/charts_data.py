@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +9,9 @@ from functools import cached_property
 import streamlit as st
 
 from segcore.evaluation import comparison
-from segcore.evaluation.answer import score_text
 from segcore.evaluation.comparison import Contender, ResultRow
 from segcore.evaluation.findings import SCORES, Findings, gather, score_title
+from segcore.evaluation.trained import with_estimate
 from segcore.evaluation.verdicts import MARGIN
 from segcore.runs import Run, Study
 from segcore.status import RunState, Status
@@ -51,21 +50,13 @@ class Shown:
     @cached_property
     def judged(self) -> list[ResultRow]:
         """The same with the chosen score, its interval over seeds and images, in place of the recorded mIoU."""
-        estimates = {s.label: (s, s.estimate.interval()) for s in self.findings.standings if s.estimate}
-        rows = []
-        for row in self.results:
-            if row["label"] not in estimates:
-                rows.append(ResultRow(**{**row, "miou": None, "miou_text": UNKNOWN}))
-                continue
-            standing, (low, high) = estimates[row["label"]]
-            known = not math.isnan(low)
-            changed = {
-                "miou": standing.estimate.mean if standing.estimate else None,
-                "miou_low": low if known else None,
-                "miou_high": high if known else None,
-                "miou_text": f"{score_text(standing)} (n = {len(standing.by_seed)})",
-            }
-            rows.append(ResultRow(**{**row, **changed}))  # type: ignore[typeddict-item]
+        estimates = {found.label: found for found in self.findings.standings if found.estimate}
+        rows = [
+            with_estimate(row, estimates[row["label"]])
+            if row["label"] in estimates
+            else ResultRow(**{**row, "miou": None, "miou_text": UNKNOWN})
+            for row in self.results
+        ]
         return sorted(rows, key=lambda row: -1.0 if row["miou"] is None else row["miou"], reverse=True)
 
     @cached_property
