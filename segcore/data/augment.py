@@ -15,6 +15,7 @@ import albumentations as A
 import cv2
 
 from segcore.config import IGNORE_INDEX, Recipe
+from segcore.data.crops import random_crop
 
 
 def build_transform(recipe: Recipe) -> A.Compose | None:
@@ -57,3 +58,26 @@ def augment(
     transform.set_random_seed(seed)
     changed = transform(image=image, mask=labels)
     return changed["image"], changed["mask"]
+
+
+def training_sample(
+    transform: A.Compose | None, image: np.ndarray, labels: np.ndarray, parts: tuple[int, ...], *, crop: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a network is shown of a prepared image: with `crop` a random square of it, then augmented.
+
+    Args:
+        transform: the recipe's, as `build_transform` makes it.
+        image: HWC uint8 RGB, prepared for the recipe.
+        labels: HW uint8, 255 where ignored.
+        parts: decide all that is random; training hands in seed, epoch, number of the image and, of crops, number of
+            the crop.
+        crop: side of the square in pixels; None for the whole image.
+    """
+    if crop is not None:
+        image, labels = random_crop(image, labels, crop, np.random.default_rng(parts))
+    return augment(transform, image, labels, seed=derive_seed(*parts))
+
+
+def derive_seed(*parts: int) -> int:
+    """Return a 32-bit seed that differs whenever any of `parts` does, as far as 32 bits can."""
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])

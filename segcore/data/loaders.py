@@ -15,8 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from segcore.config import Recipe
-from segcore.data.augment import augment, build_transform
-from segcore.data.crops import random_crop
+from segcore.data.augment import build_transform, training_sample
 from segcore.data.prepared import Prepared
 from segcore.data.splits import Split
 from segcore.errors import ConfigError, SplitError
@@ -44,11 +43,8 @@ class _TrainingSamples(Dataset[Batch]):
         place, crop = divmod(position, self.per_image)
         index = self.indices[place]
         image, labels = self.prepared.image(index), self.prepared.label_map(index)
-        parts = (self.seed, epoch, index)
-        if self.crop is not None:
-            parts = (*parts, crop)  # type: ignore[assignment]
-            image, labels = random_crop(image, labels, self.crop, np.random.default_rng(parts))
-        return _tensors(*augment(self.transform, image, labels, seed=derive_seed(*parts)))
+        parts = (self.seed, epoch, index) if self.crop is None else (self.seed, epoch, index, crop)
+        return _tensors(*training_sample(self.transform, image, labels, parts, crop=self.crop))
 
 
 class _ValidationSamples(Dataset[Batch]):
@@ -98,11 +94,6 @@ def batch_bounds(length: int, batch_size: int, *, least: int = 2) -> list[tuple[
     if len(bounds) > 1 and bounds[-1][1] - bounds[-1][0] < least:
         bounds[-2:] = [(bounds[-2][0], length)]
     return bounds
-
-
-def derive_seed(*parts: int) -> int:
-    """Return a 32-bit seed that differs whenever any of `parts` does, as far as 32 bits can."""
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
 @dataclass(frozen=True)

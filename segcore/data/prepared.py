@@ -214,8 +214,21 @@ def _shape(dataset: Dataset, name: str, size: int | None) -> tuple[int, int]:
     return (height, width) if size is None else (size, size)
 
 
-def _decode(dataset: Dataset, size: int | None, name: str) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return one image, its labels and their checksum, sure to come from the very bytes that were checked."""
+def decode(dataset: Dataset, size: int | None, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return one image and its labels as they are prepared, sure to come from the very bytes that were checked.
+
+    Args:
+        dataset: the dataset.
+        size: resized to so many pixels a side, or None for the image's own size.
+        name: of the pair.
+
+    Returns:
+        HWC uint8 RGB, and training labels, HW uint8, 255 where ignored.
+
+    Raises:
+        DatasetError: a file is gone, damaged or another one than when it was checked.
+        NotFoundError: there is no usable pair of that name.
+    """
     pair, facts = dataset.pair(name), dataset.image_facts(name)
     image_bytes, mask_bytes = read_bytes(pair.image), read_bytes(pair.mask)
     if pair_digest(image_bytes, mask_bytes) != facts.digest:
@@ -229,6 +242,11 @@ def _decode(dataset: Dataset, size: int | None, name: str) -> tuple[np.ndarray, 
         image = read_square(pair.image, size, data=image_bytes)
         mask = read_raw_mask(pair.mask, data=mask_bytes, size=(size, size))
     labels, _ = mask.labels(dataset.table, dataset.report.mask_reading)
+    return image, labels
+
+
+def _decode(dataset: Dataset, size: int | None, name: str) -> tuple[np.ndarray, np.ndarray, int]:
+    image, labels = decode(dataset, size, name)
     return image, labels, _checksum(image, labels)
 
 

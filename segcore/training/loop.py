@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from segcore.config import Recipe
-from segcore.data.loaders import Loaders, derive_seed
+from segcore.data.augment import derive_seed
+from segcore.data.loaders import Loaders
 from segcore.errors import TrainingError
 from segcore.evaluation.metrics import pooled, scores
 from segcore.evaluation.sizes import SizeMaps

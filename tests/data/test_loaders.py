@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from segcore.config import Recipe
-from segcore.data.loaders import Batch, batch_bounds, build_loaders, derive_seed
+from segcore.data.augment import derive_seed
+from segcore.data.loaders import Batch, batch_bounds, build_loaders
 from segcore.data.prepared import Prepared, prepare
 from segcore.data.splits import Split
 from segcore.data.store import Dataset
