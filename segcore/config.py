@@ -100,9 +100,18 @@ class DatasetConfig(Config):
         description="Regular expression on the stem; its first group (or whole match) names the image's scene.",
     )
     group_by_folder: bool = Field(False, description="The image's parent folder names its scene.")
+    image_regex: str | None = Field(
+        None,
+        description="Regular expression that matches the whole path of an image below its folder; what its groups "
+        "capture tells which mask is its own.",
+    )
+    mask_regex: str | None = Field(
+        None, description="The same for masks: image and mask belong together where the captured groups are equal."
+    )
+    layout: str | None = Field(None, description="The known layout of folders that was recognised, if one was.")
     synthetic: bool = Field(False, description="Generated, not photographed.")
 
-    @field_validator("group_regex")
+    @field_validator("group_regex", "image_regex", "mask_regex")
     @classmethod
     def _check_regex(cls, value: str | None) -> str | None:
         if value is not None:
@@ -122,12 +131,26 @@ class DatasetConfig(Config):
             raise ValueError(f"{len(self.classes)} classes, at most {IGNORE_INDEX} are possible")
         if self.group_regex is not None and self.group_by_folder:
             raise ValueError("group either by regular expression or by folder, not both")
+        _check_pair_regexes(self.image_regex, self.mask_regex)
         return self
 
     @property
     def trained_classes(self) -> tuple[ClassInfo, ...]:
         """The classes that are learnt and scored, in table order: label i of prepared masks is entry i."""
         return tuple(info for info in self.classes if not info.ignore)
+
+
+def _check_pair_regexes(image: str | None, mask: str | None) -> None:
+    """Refuse a pair of sound expressions that cannot tell which mask belongs to which image."""
+    if (image is None) != (mask is None):
+        raise ValueError("image_regex and mask_regex go together: give both or neither")
+    if image is not None and mask is not None:
+        groups = re.compile(image).groups, re.compile(mask).groups
+        if groups[0] != groups[1] or groups[0] == 0:
+            raise ValueError(
+                "image_regex and mask_regex must capture as many groups, at least one; put what an image and its mask "
+                f"have in common into brackets ({image!r} has {groups[0]}, {mask!r} has {groups[1]})"
+            )
 
 
 class Recipe(Config):

@@ -70,6 +70,11 @@ def test_dataset_rules() -> None:
         DatasetConfig(**{**base, "group_regex": "("})
     with pytest.raises(ConfigError, match="not both"):
         DatasetConfig(**{**base, "group_by_folder": True})
+    with pytest.raises(ConfigError, match="give both or neither"):
+        DatasetConfig(**{**base, "image_regex": r"(.+)\.jpg"})
+    for image, mask in ((r"(.+)/(.+)\.jpg", r"(.+)\.png"), (r".+\.jpg", r".+\.png")):
+        with pytest.raises(ConfigError, match="as many groups, at least one"):
+            DatasetConfig(**{**base, "image_regex": image, "mask_regex": mask})
     with pytest.raises(ConfigError, match="0-255"):
         ClassInfo(name="a", color=(0, 0, 256))
     assert [info.name for info in fake_dataset().config.trained_classes] == ["paved-area", "grass", "roof"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from segcore.config import DatasetConfig
 from segcore.data.classes import ClassTable
-from segcore.data.pairing import Pair, Pairing, pair_files
+from segcore.data.pairing import Pair, Pairing, pair_dataset
 from segcore.data.parallel import ordered_map
 from segcore.data.readers import (
     RawMask,
@@ -51,9 +51,7 @@ def check_dataset(config: DatasetConfig, progress: Progress = silent) -> CheckRe
         DatasetError: the folders or the class table cannot be used at all.
     """
     table = ClassTable(config.classes)
-    pairing = pair_files(
-        config.images, config.masks, group_regex=config.group_regex, group_by_folder=config.group_by_folder
-    )
+    pairing = pair_dataset(config)
     looks = list(ordered_map(partial(_look, table=table), pairing.pairs, progress))
     votes: Counter[Reading] = Counter()
     for look in looks:

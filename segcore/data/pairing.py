@@ -1,4 +1,4 @@
-"""Which mask belongs to which image: by file stem, never by listing order."""
+"""Which mask belongs to which image: by file stem or by what two expressions capture, never by listing order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from segcore.config import DatasetConfig
 from segcore.errors import DatasetError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
@@ -47,35 +48,64 @@ class Pairing:
     """Names that the regular expression does not match; each is a group of its own."""
 
 
-def pair_files(images: Path, masks: Path, *, group_regex: str | None = None, group_by_folder: bool = False) -> Pairing:
+def pair_dataset(config: DatasetConfig) -> Pairing:
+    """Pair the images of a dataset with its masks; see `pair_files`."""
+    return pair_files(
+        config.images,
+        config.masks,
+        group_regex=config.group_regex,
+        group_by_folder=config.group_by_folder,
+        image_regex=config.image_regex,
+        mask_regex=config.mask_regex,
+    )
+
+
+def pair_files(
+    images: Path,
+    masks: Path,
+    *,
+    group_regex: str | None = None,
+    group_by_folder: bool = False,
+    image_regex: str | None = None,
+    mask_regex: str | None = None,
+) -> Pairing:
     """Pair the images under one folder with the masks under another.
 
     Sub-folders are searched; hidden files are left out. Where a stem stands in several sub-folders, the
     folders must be the same on both sides (`flight1/0001.jpg` with `flight1/0001.png`) and become part of the name
     (`flight1__0001`).
 
+    With `image_regex` and `mask_regex` only files count whose whole path below their folder, with forward slashes, the
+    expression matches; those belong together whose captured groups are equal, and both folders may be the same.
+
     Args:
         images: folder of the images.
         masks: folder of the masks.
-        group_regex: searched in the stem; its first group, or the whole match, names the image's group.
+        group_regex: searched in the stem, or with `image_regex` in the path below `images` without its suffix; its
+            first group, or the whole match, names the image's group.
         group_by_folder: the image's folder below `images` names its group.
+        image_regex: matches the paths of the images.
+        mask_regex: matches the paths of the masks; given where `image_regex` is.
 
     Raises:
-        DatasetError: a folder is missing or holds no images, nothing pairs, or `group_regex` matches no stem.
+        DatasetError: a folder is missing or holds no images, nothing pairs, or an expression matches nothing.
     """
-    image_files, mask_files = find_files(images, masks)
-    unusable = [file for file in (*image_files, *mask_files) if not _usable_name(file)]
-    image_of, image_duplicates = _by_key(images, (file for file in image_files if _usable_name(file)))
-    mask_of, mask_duplicates = _by_key(masks, (file for file in mask_files if _usable_name(file)))
-    matched, ambiguous = _match(image_of, mask_of)
+    image_files, mask_files = find_files(images, masks, image_regex=image_regex, mask_regex=mask_regex)
+    unusable = {file for file in (*image_files, *mask_files) if not _usable_name(file)}
+    image_of, image_duplicates = _by_key(images, (file for file in image_files if file not in unusable), image_regex)
+    mask_of, mask_duplicates = _by_key(masks, (file for file in mask_files if file not in unusable), mask_regex)
+    if image_regex is None:
+        matched, ambiguous = _match(image_of, mask_of)
+    else:
+        matched, ambiguous = {key: key for key in image_of if key in mask_of}, set()
     names = _unique_names(list(matched), image_of)
     pairs, ungrouped = [], []
     for key, mask_key in matched.items():
-        group = _group(image_of[key], images, group_regex, group_by_folder)
+        group = _group(image_of[key], images, group_regex, group_by_folder, whole_path=image_regex is not None)
         if group is None:
             ungrouped.append(names[key])
         pairs.append(Pair(names[key], image_of[key], mask_of[mask_key], names[key] if group is None else group))
-    _check_pairs(pairs, ungrouped, image_of, mask_of, group_regex)
+    _check_pairs(pairs, ungrouped, image_of, mask_of, group_regex, image_regex)
     lone_images = {file for key, file in image_of.items() if key not in matched} - ambiguous
     lone_masks = set(mask_of.values()) - {pair.mask for pair in pairs} - ambiguous
     return Pairing(
@@ -84,23 +114,35 @@ def pair_files(images: Path, masks: Path, *, group_regex: str | None = None, gro
         images_without_mask=tuple(sorted(lone_images)),
         masks_without_image=tuple(sorted(lone_masks)),
         duplicates=tuple(sorted({*image_duplicates, *mask_duplicates, *ambiguous})),
-        unusable_names=tuple(unusable),
+        unusable_names=tuple(sorted(unusable)),
         ungrouped=tuple(sorted(ungrouped)) if group_regex else (),
     )
 
 
-def find_files(images: Path, masks: Path) -> tuple[list[Path], list[Path]]:
-    """Return the image files under both folders, sorted, hidden ones left out.
+def find_files(
+    images: Path, masks: Path, *, image_regex: str | None = None, mask_regex: str | None = None
+) -> tuple[list[Path], list[Path]]:
+    """Return the image files under both folders, sorted, hidden ones left out; see `pair_files`.
 
     Raises:
-        DatasetError: a folder is missing, holds no image files or may not be read, or both are the same.
+        DatasetError: a folder is missing, holds no image files or may not be read, an expression matches none, or
+            both are the same without expressions that tell images from masks.
     """
     for field, folder in (("images", images), ("masks", masks)):
         if not folder.is_dir():
             problem = "is a file, not a folder" if folder.exists() else "does not exist"
             raise DatasetError(f"The {field} folder {folder} {problem}.", field=field)
+    if image_regex is not None and mask_regex is not None:
+        return (
+            _matching(images, image_regex, "image_regex", "images"),
+            _matching(masks, mask_regex, "mask_regex", "masks"),
+        )
     if images.resolve() == masks.resolve():
-        raise DatasetError(f"Images and masks must be two folders, both are {images}.", field="masks")
+        raise DatasetError(
+            f"Images and masks must be two folders, both are {images}. Give two, or expressions that tell image files "
+            "from mask files.",
+            field="masks",
+        )
     found = []
     for field, folder, other in (("images", images, masks), ("masks", masks, images)):
         files = _list_files(folder, other)
@@ -113,17 +155,34 @@ def find_files(images: Path, masks: Path) -> tuple[list[Path], list[Path]]:
     return found[0], found[1]
 
 
-def _list_files(folder: Path, without: Path) -> list[Path]:
+def _matching(folder: Path, regex: str, field: str, what: str) -> list[Path]:
+    """Return the image files under `folder` whose paths below it match `regex`, sorted."""
+    files = _list_files(folder)
+    matches = re.compile(regex).fullmatch
+    found = [file for file in files if matches(file.relative_to(folder).as_posix())]
+    if not found:
+        example = f", such as {files[0].relative_to(folder).as_posix()}" if files else ""
+        raise DatasetError(
+            f"The regular expression for {what}, {regex!r}, matches none of the {len(files)} image files below "
+            f"{folder}{example}. It must match the whole path below the folder, with forward slashes. Correct it.",
+            field=field,
+        )
+    return found
+
+
+def _list_files(folder: Path, without: Path | None = None) -> list[Path]:
     """Return the image files under `folder`, sorted, leaving out hidden ones and the folder `without`."""
 
     def refuse(error: OSError) -> None:
         raise DatasetError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
 
-    skipped = without.resolve()
+    skipped = without.resolve() if without is not None else None
     files: list[Path] = []
     for directory, folders, names in os.walk(folder, onerror=refuse):
         here = Path(directory)
-        folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != skipped]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if skipped is not None:
+            folders[:] = [name for name in folders if (here / name).resolve() != skipped]
         files += [here / name for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
     return sorted(files)
 
@@ -139,15 +198,17 @@ def _usable_name(file: Path) -> bool:
 
 
 Key = tuple[str, ...]
-"""Folders below the root and stem, in one Unicode form: systems store 'ü' in two."""
+"""Folders below the root and stem, or what an expression captures; in one Unicode form: systems store 'ü' in two."""
 
 
-def _by_key(root: Path, files: Iterable[Path]) -> tuple[dict[Key, Path], list[Path]]:
+def _by_key(root: Path, files: Iterable[Path], regex: str | None) -> tuple[dict[Key, Path], list[Path]]:
     """Return the files by key; those whose key is not theirs alone apart."""
     found: dict[Key, list[Path]] = defaultdict(list)
     for file in files:
-        relative = file.relative_to(root).with_suffix("")
-        found[tuple(unicodedata.normalize("NFC", part) for part in relative.parts)].append(file)
+        relative = file.relative_to(root)
+        match = re.fullmatch(regex, relative.as_posix()) if regex is not None else None
+        parts = relative.with_suffix("").parts if match is None else (part or "" for part in match.groups())
+        found[tuple(unicodedata.normalize("NFC", part) for part in parts)].append(file)
     single = {key: same[0] for key, same in found.items() if len(same) == 1}
     return single, [file for same in found.values() if len(same) > 1 for file in same]
 
@@ -174,38 +235,50 @@ def _match(image_of: dict[Key, Path], mask_of: dict[Key, Path]) -> tuple[dict[Ke
 
 def _unique_names(keys: list[Key], image_of: dict[Key, Path]) -> dict[Key, str]:
     """Name each pair by its stem; where a stem stands in several folders, by folders and stem."""
-    stems = Counter(key[-1] for key in image_of)
+    stem_of = {key: unicodedata.normalize("NFC", file.stem) for key, file in image_of.items()}
+    stems = Counter(stem_of.values())
     taken = set(stems)
     names = {}
     for key in sorted(keys):
-        name = key[-1]
+        name = stem_of[key]
         if stems[name] > 1:
-            name = "__".join(key)
+            name = "__".join(part.replace("/", "__") for part in key)
             if name in taken or len(name.encode()) > MAX_NAME_BYTES:
-                name = f"{hashlib.sha256('/'.join(key).encode()).hexdigest()[:8]}__{key[-1]}"
+                name = f"{hashlib.sha256('/'.join(key).encode()).hexdigest()[:8]}__{stem_of[key]}"
             taken.add(name)
         names[key] = name
     return names
 
 
-def _group(image: Path, root: Path, regex: str | None, by_folder: bool) -> str | None:
+def _group(image: Path, root: Path, regex: str | None, by_folder: bool, *, whole_path: bool) -> str | None:
     """Return the group of an image; None where nothing names one."""
     if by_folder:
         return unicodedata.normalize("NFC", image.relative_to(root).parent.as_posix())
-    match = re.search(regex, unicodedata.normalize("NFC", image.stem)) if regex else None
+    text = image.relative_to(root).with_suffix("").as_posix() if whole_path else image.stem
+    match = re.search(regex, unicodedata.normalize("NFC", text)) if regex else None
     if match is None:
         return None
     return match.group(1) if match.re.groups else match.group()
 
 
 def _check_pairs(
-    pairs: list[Pair], ungrouped: list[str], image_of: dict[Key, Path], mask_of: dict[Key, Path], regex: str | None
+    pairs: list[Pair],
+    ungrouped: list[str],
+    image_of: dict[Key, Path],
+    mask_of: dict[Key, Path],
+    regex: str | None,
+    image_regex: str | None,
 ) -> None:
     if not pairs:
+        rule = (
+            "share no stem. Give each mask the name of its image, up to the suffix"
+            if image_regex is None
+            else "have no captured groups in common. Correct the expressions so that what they capture is equal"
+        )
         examples = [next((file.name for file in files.values()), "none usable") for files in (image_of, mask_of)]
         raise DatasetError(
             f"No image has a mask: {len(image_of)} images (e.g. {examples[0]}) and {len(mask_of)} masks (e.g. "
-            f"{examples[1]}) share no stem. Give each mask the name of its image, up to the suffix.",
+            f"{examples[1]}) {rule}.",
             field="masks",
         )
     if regex and len(ungrouped) == len(pairs):

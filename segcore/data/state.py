@@ -95,7 +95,8 @@ def _refuse_useless(report: CheckReport, table: ClassTable) -> None:
 def list_sources(config: DatasetConfig) -> dict[str, dict[str, list[int]]]:
     """Return size and time of every file there is."""
     listed: dict[str, dict[str, list[int]]] = {}
-    images, masks = find_files(config.images, config.masks)
+    regexes = {"image_regex": config.image_regex, "mask_regex": config.mask_regex}
+    images, masks = find_files(config.images, config.masks, **regexes)
     for part, folder, files in (("images", config.images, images), ("masks", config.masks, masks)):
         listed[part] = {}
         for file in files:

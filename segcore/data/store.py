@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from segcore.config import DatasetConfig
 from segcore.data.building import exclusive, new_directory, remove_leftovers
 from segcore.data.dataset import Dataset, auto_split, check_names
-from segcore.data.pairing import pair_files
+from segcore.data.pairing import pair_dataset
 from segcore.data.splits import Split, read_split_file
 from segcore.data.state import examine, write_state
 from segcore.errors import ExistsError, NotFoundError, nearest
@@ -166,9 +166,7 @@ def _generate_demo(target: Path, progress: Progress) -> None:
 
 def _given_split(config: DatasetConfig, split: Split | Path) -> Split:
     """Return a split handed in; it may name any pair, also one that the check will exclude."""
-    pairing = pair_files(
-        config.images, config.masks, group_regex=config.group_regex, group_by_folder=config.group_by_folder
-    )
+    pairing = pair_dataset(config)
     names = {pair.name: pair.group for pair in pairing.pairs}
     if isinstance(split, Split):
         check_names(split, names)

@@ -171,3 +171,45 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "images/locked").chmod(0)
     with pytest.raises(DatasetError, match="locked cannot be read"):
         pair(tmp_path, [], ["a.png"])
+
+
+# Expressions -------------------------------------------------------------------------------------------
+
+
+def test_expressions_pair_what_they_capture_in_one_folder(tmp_path: Path) -> None:
+    files = ["one/7_sat.jpg", "one/7_mask.png", "two/7_sat.jpg", "two/7_mask.png", "two/8_sat.jpg", "two/legend.png"]
+    pairing = pair_files(
+        touch(tmp_path, *files),
+        tmp_path,
+        image_regex=r"(.+)/(\d+)_sat\.jpg",
+        mask_regex=r"(.+)/(\d+)_mask\.png",
+        group_regex="^([^/]+)/",
+    )
+    assert {found.name: (found.mask.name, found.group) for found in pairing.pairs} == {
+        "one__7": ("7_mask.png", "one"),
+        "two__7": ("7_mask.png", "two"),
+    }
+    assert [file.name for file in pairing.images_without_mask] == ["8_sat.jpg"]
+    assert pairing.images == 3 and not pairing.masks_without_image and not pairing.duplicates
+
+
+def test_files_that_capture_the_same_are_duplicates(tmp_path: Path) -> None:
+    files = ["a_1.jpg", "a_2.jpg", "b_1.jpg", "a.png", "b.png"]
+    pairing = pair_files(touch(tmp_path, *files), tmp_path, image_regex=r"(.)_\d\.jpg", mask_regex=r"(.)\.png")
+    assert [found.name for found in pairing.pairs] == ["b_1"]
+    assert [file.name for file in pairing.duplicates] == ["a_1.jpg", "a_2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "field", "words"),
+    [
+        (r"(.+)\.bmp", r"(.+)\.png", "image_regex", r"none of the 2 image files below .*, such as a\.jpg"),
+        (r"(.+)\.jpg", r"mask_(.+)\.png", "mask_regex", "must match the whole path"),
+        (r"(.)\.jpg", r"(.)_m\.png", "masks", "no captured groups in common"),
+    ],
+)
+def test_expressions_that_find_nothing_say_so(image: str, mask: str, field: str, words: str, tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b_m.png")
+    with pytest.raises(DatasetError, match=words) as caught:
+        pair_files(tmp_path, tmp_path, image_regex=image, mask_regex=mask)
+    assert caught.value.field == field
