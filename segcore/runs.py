@@ -7,6 +7,7 @@
     studies/<study>/test_opened.json    each time its test scores were opened, and what was known then
     studies/<study>/test_scoring.json   how far the process is that predicts its test images
     studies/<study>/<run>/          one directory a run; each file has one writer
+    studies/<study>/<run>/reevaluations/    what it scored on other images, a file each; how far a process is with one
 
 Files are the only channel between the app, the command line, the scheduler and the workers, so reading
 must bear a file that is being written, a process that died and a directory that vanishes. Nothing here
@@ -15,6 +16,7 @@ imports torch.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import zlib
@@ -31,7 +33,16 @@ from filelock import FileLock
 from segcore.config import DatasetConfig, Recipe, RunConfig
 from segcore.data.splits import Split, fold_splits
 from segcore.errors import ConfigError, NotFoundError, WorkspaceError
-from segcore.files import FileCache, append_json_line, atomic_path, read_json, read_json_lines, tail, write_json
+from segcore.files import (
+    FileCache,
+    append_json_line,
+    atomic_path,
+    describe_os_error,
+    read_json,
+    read_json_lines,
+    tail,
+    write_json,
+)
 from segcore.inherited import is_held
 from segcore.records import EpochRecord, StepRecord
 from segcore.status import CLAIMED, RunState, Status, is_alive
@@ -56,6 +67,18 @@ class Evaluation:
     sizes: np.ndarray | None = None
     """int64 (images, classes, bins, 2): by class and size of the object (connected region of the mask) that a labelled
     pixel belongs to, how many there are and how many were found. None in runs of an earlier version."""
+
+
+@dataclass(frozen=True)
+class Recounted:
+    """Per-image confusion counts of a run's best weights on any images; see `evaluation.reevaluation`."""
+
+    names: list[str]
+    groups: list[str]
+    counts: np.ndarray
+    """int64 (images, D, N): [n, t, p] pixels of the dataset's class t predicted as the network's class p."""
+    about: dict[str, Any]
+    """What was judged on what, when and by which version, in plain JSON values."""
 
 
 class Run:
@@ -271,6 +294,88 @@ class Run:
         with atomic_path(self.evaluation_path(part)) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
+    # Judged again on other images, see `evaluation.reevaluation` ------------------------------------
+
+    @property
+    def _reevaluations(self) -> Path:
+        return self.path / "reevaluations"
+
+    def reevaluation_path(self, name: str) -> Path:
+        """Where the counts of a re-evaluation of that name are kept."""
+        return self._reevaluations / f"{name}.npz"
+
+    def reevaluation_names(self) -> list[str]:
+        """Names of all re-evaluations, sorted."""
+        return sorted(file.stem for file in self._reevaluations.glob("[!.]*.npz"))
+
+    def reevaluation(self, name: str) -> Recounted:
+        """Return what a re-evaluation counted; shared, not to be changed.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            WorkspaceError: it is damaged.
+        """
+        return _reevaluations.get(self.reevaluation_path(name))
+
+    def write_reevaluation(self, name: str, found: Recounted) -> None:
+        """Keep a re-evaluation under a name, in place of an earlier one.
+
+        Raises:
+            NotFoundError: the run is gone; writing would make its directory anew.
+        """
+        self.make_reevaluations()
+        arrays = {
+            "names": np.array(found.names, dtype=np.str_),
+            "groups": np.array(found.groups, dtype=np.str_),
+            "counts": found.counts.astype(np.int64),
+            "about": np.array(json.dumps(found.about), dtype=np.str_),
+        }
+        with atomic_path(self.reevaluation_path(name)) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    def reevaluating(self) -> dict[str, Any] | None:
+        """How far the process is that judges the run again, or where it ended; None before the first."""
+        return read_json(self._reevaluations / "progress.json")
+
+    def write_reevaluating(self, value: dict[str, Any]) -> None:
+        self.make_reevaluations()
+        write_json(self._reevaluations / "progress.json", value)
+
+    @property
+    def reevaluating_lock(self) -> Path:
+        """Held by that process (see `inherited`), so that there is one at most; in a folder that is made first."""
+        return self._reevaluations / ".lock"
+
+    @property
+    def reevaluating_log(self) -> Path:
+        """What that process printed."""
+        return self._reevaluations / "log.txt"
+
+    def request_reevaluating_stop(self) -> None:
+        """Ask that process to end; it then leaves no result."""
+        write_json(self._reevaluations / "stop.json", {"stop": True, "time": time.time()})
+
+    def reevaluating_stop_requested(self) -> bool:
+        return (self._reevaluations / "stop.json").exists()
+
+    def clear_reevaluating_request(self) -> None:
+        (self._reevaluations / "stop.json").unlink(missing_ok=True)
+
+    def make_reevaluations(self) -> None:
+        """Make the folder of the re-evaluations, unless it is there.
+
+        Raises:
+            NotFoundError: the run is gone.
+        """
+        if not self.exists():
+            raise NotFoundError(f"{self.path} is no run (any more).")
+        try:
+            self._reevaluations.mkdir(exist_ok=True)
+        except OSError as error:
+            raise describe_os_error(error, self._reevaluations) from error
+
+    # ------------------------------------------------------------------------------------------------
+
     @property
     def previews_directory(self) -> Path:
         return self.path / "previews"
@@ -447,6 +552,13 @@ class Study:
             leftover.unlink(missing_ok=True)
         write_json(self.path / "race.json", {"rungs": rungs})
 
+    def suspects_path(self, key: str) -> Path:
+        """Where a search for label suspects keeps what it found, image by image; `key` names networks and dataset.
+
+        See `inference.suspects`. It can be made again.
+        """
+        return self.path / f"suspects-{key}.jsonl"
+
     # The test part: sealed until it is opened, see `evaluation.seal` ----------------------------------
 
     def test_openings(self) -> list[dict[str, Any]]:
@@ -585,6 +697,20 @@ def load_evaluation(path: Path) -> Evaluation:
         raise _damaged(path, error) from error
 
 
+def _load_reevaluation(path: Path) -> Recounted:
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            found = Recounted(arrays["names"].tolist(), arrays["groups"].tolist(), arrays["counts"], about)
+        if found.counts.ndim != 3 or len(found.counts) != len(found.names) or not isinstance(about, dict):
+            raise ValueError("its parts do not fit")
+    except FileNotFoundError as error:
+        raise NotFoundError(f"There is no re-evaluation {path.stem!r} of run {path.parents[1].name}.") from error
+    except _UNREADABLE as error:
+        raise WorkspaceError(f"{path} is damaged. Remove this re-evaluation and do it again.") from error
+    return found
+
+
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile, RuntimeError, TokenError, zlib.error)
 """What reading counts raises, depending on which of their bytes were lost or flipped."""
 
@@ -641,4 +767,5 @@ _configs = FileCache(_load_config, entries=4096)
 _splits = FileCache(_load_splits, entries=256)
 _epochs = FileCache(_parse_epochs, entries=4096)
 _evaluations = FileCache(load_evaluation, entries=32)
+_reevaluations = FileCache(_load_reevaluation, entries=256)
 _evaluation_epochs = FileCache(_load_epoch, entries=4096)

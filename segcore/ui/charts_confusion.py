@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 
 import numpy as np
 import streamlit as st
@@ -11,6 +11,7 @@ import streamlit as st
 from segcore import figures
 from segcore.config import ClassInfo
 from segcore.errors import SegcoreError
+from segcore.evaluation import ranking
 from segcore.evaluation.comparison import best_epoch
 from segcore.evaluation.verdicts import Standing
 from segcore.runs import Run
@@ -21,17 +22,6 @@ from segcore.ui.components import escape
 from segcore.ui.state import Key, Param
 
 MOST_IMAGES = 6
-
-
-@dataclass(frozen=True)
-class Confused:
-    """How much of one class an image's networks take for another one."""
-
-    image: str
-    pixels: float
-    """Mean over the runs that judged the image."""
-    share: float
-    """Of the image's pixels of the true class, 0-1."""
 
 
 def draw(shown: Shown, standings: Sequence[Standing], classes: tuple[ClassInfo, ...]) -> None:
@@ -126,27 +116,13 @@ def largest_confusion(matrix: np.ndarray) -> tuple[int, int] | None:
     return int(true), int(taken)
 
 
-def confused_images(standing: Standing, true: int, taken: int) -> list[Confused]:
-    """Return the images in which pixels of class `true` were taken for `taken`, most pixels first.
-
-    Pixels are the mean over the contender's finished runs that judged the image.
-    """
-    totals: dict[str, list[tuple[int, int]]] = {}
+def confused_images(standing: Standing, true: int, taken: int) -> list[ranking.Confused]:
+    """Return the images in which the contender's finished runs took class `true` for `taken`, most pixels first."""
+    evaluations = []
     for run in _judged(standing):
-        try:
-            evaluation = run.evaluation()
-        except SegcoreError:  # named above already
-            continue
-        if evaluation is None:
-            continue
-        for name, counts in zip(evaluation.names, evaluation.counts, strict=True):
-            totals.setdefault(name, []).append((int(counts[true, taken]), int(counts[true].sum())))
-    found = []
-    for name, values in totals.items():
-        wrong, whole = (sum(column) for column in zip(*values, strict=True))
-        if wrong:
-            found.append(Confused(name, wrong / len(values), wrong / whole))
-    return sorted(found, key=lambda confused: (-confused.pixels, confused.image))
+        with suppress(SegcoreError):  # named above already
+            evaluations.append(run.evaluation())
+    return ranking.confused_images([found for found in evaluations if found is not None], true, taken)
 
 
 def runs_to_show(standing: Standing, images: Sequence[str]) -> dict[str, Run]:
