@@ -100,6 +100,10 @@ class DatasetConfig(Config):
         description="Regular expression on the stem; its first group (or whole match) names the image's scene.",
     )
     group_by_folder: bool = Field(False, description="The image's parent folder names its scene.")
+    groups_given: dict[str, str] = Field(
+        default_factory=dict, description="The scene of single images, by name; comes before all else that names scenes."
+    )
+    groups_from: str = Field("", description="Where the scenes given came from, in words.")
     image_regex: str | None = Field(
         None,
         description="Regular expression that matches the whole path of an image below its folder; what its groups "

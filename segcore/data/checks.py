@@ -132,7 +132,7 @@ def _facts(pair: Pair, look: _Look, counts: _Counts, config: DatasetConfig) -> I
         name=pair.name,
         image=pair.image.relative_to(config.images).as_posix(),
         mask=pair.mask.relative_to(config.masks).as_posix(),
-        group=pair.group,
+        group=config.groups_given.get(pair.name, pair.group),
         size=look.size,
         digest=look.digest,
         class_pixels=tuple(int(count) for count in counts.classes),
