@@ -59,7 +59,28 @@ class Split:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Split:
-        return cls(tuple(value["train"]), tuple(value["val"]), tuple(value.get("test", ())))
+        """Rebuild a split written by `to_json`.
+
+        Raises:
+            SplitError: the value holds no lists for train and val.
+        """
+        try:
+            return cls(tuple(value["train"]), tuple(value["val"]), tuple(value.get("test", ())))
+        except (KeyError, TypeError) as error:
+            raise SplitError(f"This is no split, lists of names for train, val and test: {error!r}.") from error
+
+    def moved(self, names: Iterable[str], part: str) -> Split:
+        """Return this split with some images in another part, whether they stood in one before or in none.
+
+        Raises:
+            SplitError: there is no such part (field "part"), or train or val would be left empty.
+        """
+        if part not in PARTS:
+            raise SplitError(f"{part!r} is no part; the parts are {', '.join(PARTS)}.", field="part")
+        moving = set(names)
+        lists = {one: [name for name in getattr(self, one) if name not in moving] for one in PARTS}
+        lists[part] += sorted(moving)
+        return Split(*(tuple(lists[one]) for one in PARTS))
 
 
 def split_by_group(
@@ -211,7 +232,7 @@ def groups_across_parts(split: Split, groups: Mapping[str, str]) -> tuple[str, .
 
 # Splits given by the user -----------------------------------------------------------------------------
 
-_PART_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+PART_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def read_split_file(path: Path | str, names: Iterable[str]) -> Split:
@@ -239,7 +260,7 @@ def read_split_file(path: Path | str, names: Iterable[str]) -> Split:
         raise SplitError(f"The split file {path} cannot be read: {error}.", field="split_file") from error
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     for part, entries in lists.items():
-        target = _PART_NAMES.get(part.strip().lower())
+        target = PART_NAMES.get(part.strip().lower())
         if target is None:
             raise SplitError(f"{path}: {part!r} is no part; the parts are train, val and test.", field="split_file")
         parts[target] += [_known_name(entry, known, path) for entry in entries]
@@ -262,7 +283,7 @@ def _known_name(entry: str, known: set[str], path: Path) -> str:
 
 
 def _read_folder(path: Path) -> dict[str, list[str]]:
-    files = {file.stem: file for file in sorted(path.glob("*.txt")) if file.stem.lower() in _PART_NAMES}
+    files = {file.stem: file for file in sorted(path.glob("*.txt")) if file.stem.lower() in PART_NAMES}
     if not files:
         raise SplitError(f"{path} holds no train.txt and val.txt.", field="split_file")
     return {
