@@ -15,10 +15,11 @@ from segcore.data.classes import ClassTable
 from segcore.data.pairing import Pair
 from segcore.data.readers import read_image, read_mask
 from segcore.data.report import CheckReport, ImageFacts
-from segcore.data.splits import Split, folds_by_group, groups_across_parts, split_by_group
+from segcore.data.split_versions import drop_split, write_split
+from segcore.data.splits import Split, folds_by_group, groups_across_parts, shares_text, split_by_group
 from segcore.data.state import DatasetState, examine, list_sources, read_state, write_state
 from segcore.errors import DatasetError, NotFoundError, SplitError, nearest
-from segcore.files import read_json, write_json
+from segcore.files import read_json
 from segcore.progress import Progress, silent
 
 
@@ -143,14 +144,17 @@ class Dataset:
         value = read_json(self.path / "split.json")
         return None if value is None else Split.from_json(value)
 
-    def set_split(self, split: Split) -> None:
+    def set_split(self, split: Split, made: str = "by hand") -> None:
         """Keep `split` for studies to come; those launched keep theirs. Images in no part are not used.
+
+        A split that a study used stays among the earlier versions, see `split_versions`. `made` says in a few words how
+        the new one came about.
 
         Raises:
             SplitError: it names images that the dataset does not have.
         """
         check_names(split, self.groups)
-        write_json(self.path / "split.json", split.to_json())
+        write_split(self.path, split, made)
 
     def make_split(self, val: float = 0.2, test: float = 0.0, seed: int = 0) -> Split:
         """Divide the images by group, balanced as `split_by_group` says, and keep that split.
@@ -159,7 +163,7 @@ class Dataset:
             SplitError: there are too few groups.
         """
         split = auto_split(self.facts, val, test, seed)
-        self.set_split(split)
+        self.set_split(split, f"by scene, {shares_text(val, test)}, seed {seed}")
         return split
 
     def folds(self, k: int, split: Split) -> list[Split]:
@@ -210,9 +214,9 @@ class Dataset:
         new = {name: parts.get(name, part_of_group.get(group, "train")) for name, group in groups.items()}
         lists = [tuple(name for name, part in new.items() if part == wanted) for wanted in ("train", "val", "test")]
         if lists[0] and lists[1]:
-            self.set_split(Split(*lists))
+            self.set_split(Split(*lists), "carried over, as files changed")
         else:
-            (self.path / "split.json").unlink(missing_ok=True)
+            drop_split(self.path)
 
     def split_warning(self) -> str:
         """Return what makes judging on this split unsafe, in a sentence; "" where nothing is seen."""

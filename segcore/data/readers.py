@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from segcore.config import IGNORE_INDEX
 from segcore.data.classes import ClassTable, Color
@@ -36,6 +36,17 @@ def image_size(path: Path, *, data: bytes | None = None) -> tuple[int, int]:
     """
     with _opened(path, data) as image:
         return image.size
+
+
+def exif(path: Path) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
+    """Return what the camera wrote into a file, by the numbers of EXIF's tags: of the image, the exposure and the GPS.
+
+    Raises:
+        ImageReadError: missing, no image, or what is written is damaged.
+    """
+    with _opened(path, None) as image:
+        tags = image.getexif()
+        return dict(tags), dict(tags.get_ifd(ExifTags.IFD.Exif)), dict(tags.get_ifd(ExifTags.IFD.GPSInfo))
 
 
 def read_image(path: Path, *, max_side: int | None = None, data: bytes | None = None) -> np.ndarray:

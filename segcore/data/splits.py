@@ -19,7 +19,7 @@ import numpy as np
 
 from segcore.data.balance import ABSENCE, deal
 from segcore.errors import SplitError, nearest
-from segcore.text import plural
+from segcore.text import percent, plural
 
 PARTS = ("train", "val", "test")
 
@@ -208,6 +208,11 @@ def _shares(val: float, test: float) -> list[float]:
             f"A val share of {val:g} and a test share of {test:g} leave no images to train on.", field="val"
         )
     return [1 - val - test, val, test] if test else [1 - val, val]
+
+
+def shares_text(val: float, test: float) -> str:
+    """Return shares as people read them: "20 % val", "20 % val, 10 % test"."""
+    return f"{percent(val, 0)} val" + (f", {percent(test, 0)} test" if test else "")
 
 
 def _too_few(images: int, groups: int, parts: int) -> str:
