@@ -9,9 +9,27 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from segcore.decisions import ClassInfo, Decision, Meaning, replay
 from segcore.errors import ConfigError
+from segcore.frozen import Config
+
+__all__ = [
+    "IGNORE_INDEX",
+    "NAME_PATTERN",
+    "RECIPES",
+    "ClassInfo",
+    "Config",
+    "DatasetConfig",
+    "Name",
+    "Recipe",
+    "RunConfig",
+    "StudyConfig",
+    "Weights",
+    "check_name",
+    "run_name",
+]
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 IGNORE_INDEX = 255
@@ -33,61 +51,6 @@ def check_name(value: str) -> str:
 Name = Annotated[str, AfterValidator(check_name)]
 
 
-class Config(BaseModel):
-    """Base of all configurations: frozen, no unknown fields, bad values raise `ConfigError`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise config_error(error) from error
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the configuration as plain JSON values; `from_json` is its inverse."""
-        return self.model_dump(mode="json")
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Self:
-        """Rebuild a configuration written by `to_json`."""
-        return cls(**value)
-
-    @classmethod
-    def help(cls, field: str) -> str:
-        """Return the one-line description of a field."""
-        return cls.model_fields[field].description or ""
-
-
-def config_error(error: ValidationError) -> ConfigError:
-    """Turn pydantic's first complaint into one line that names the field, its value and the rule."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or None
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = "no such setting"
-    elif first["type"] not in ("value_error", "missing"):
-        message = f"{message}, not {first['input']!r}"
-    if first["type"] == "multiple_of":
-        step = first["ctx"]["multiple_of"]
-        message += f"; the nearest is {max(1, round(first['input'] / step)) * step}"
-    return ConfigError(f"{field}: {message}." if field else f"{message}.", field=field)
-
-
-class ClassInfo(Config):
-    """One row of a class table."""
-
-    name: str = Field(min_length=1, max_length=80, description="What the class is called.")
-    color: tuple[int, int, int] = Field(description="Its colour in RGB masks and on screen, 0-255 each.")
-    ignore: bool = Field(False, description="Leave its pixels out of loss and scores.")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if any(not 0 <= value <= 255 for value in self.color):
-            raise ValueError(f"colour {self.color} of class {self.name!r} is outside 0-255")
-        return self
-
-
 class DatasetConfig(Config):
     """Where a dataset's files are and how its masks are read. Sources are never modified."""
 
@@ -101,7 +64,8 @@ class DatasetConfig(Config):
     )
     group_by_folder: bool = Field(False, description="The image's parent folder names its scene.")
     groups_given: dict[str, str] = Field(
-        default_factory=dict, description="The scene of single images, by name; comes before all else that names scenes."
+        default_factory=dict,
+        description="The scene of single images, by name; comes before all else that names scenes.",
     )
     groups_from: str = Field("", description="Where the scenes given came from, in words.")
     image_regex: str | None = Field(
@@ -114,6 +78,9 @@ class DatasetConfig(Config):
     )
     layout: str | None = Field(None, description="The known layout of folders that was recognised, if one was.")
     synthetic: bool = Field(False, description="Generated, not photographed.")
+    decisions: tuple[Decision, ...] = Field(
+        (), description="What was decided about images and classes, in order; the files stay as they are."
+    )
 
     @field_validator("group_regex", "image_regex", "mask_regex")
     @classmethod
@@ -136,12 +103,21 @@ class DatasetConfig(Config):
         if self.group_regex is not None and self.group_by_folder:
             raise ValueError("group either by regular expression or by folder, not both")
         _check_pair_regexes(self.image_regex, self.mask_regex)
+        try:
+            replay(self.classes, self.decisions)
+        except ConfigError as error:
+            raise ValueError(str(error).removesuffix(".")) from error
         return self
 
     @property
+    def meaning(self) -> Meaning:
+        """What the masks mean after all decisions."""
+        return replay(self.classes, self.decisions)
+
+    @property
     def trained_classes(self) -> tuple[ClassInfo, ...]:
-        """The classes that are learnt and scored, in table order: label i of prepared masks is entry i."""
-        return tuple(info for info in self.classes if not info.ignore)
+        """The classes that are learnt and scored after all decisions: label i of prepared masks is entry i."""
+        return self.meaning.trained
 
 
 def _check_pair_regexes(image: str | None, mask: str | None) -> None:

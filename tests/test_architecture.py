@@ -129,7 +129,14 @@ def test_only_the_entry_knows_the_command_line(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "allowed"), [("segcore.errors", set()), ("segcore.config", {"segcore.errors"}), ("segcore.text", set())]
+    ("module", "allowed"),
+    [
+        ("segcore.errors", set()),
+        ("segcore.frozen", {"segcore.errors"}),
+        ("segcore.decisions", {"segcore.errors", "segcore.frozen"}),
+        ("segcore.config", {"segcore.errors", "segcore.frozen", "segcore.decisions"}),
+        ("segcore.text", set()),
+    ],
 )
 def test_the_ground_floor_stands_on_nothing(module: str, allowed: set[str]) -> None:
     ours = {name for name in imports(module) if is_in(name, "segcore") and name in modules()}
