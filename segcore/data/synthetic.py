@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore.config import ClassInfo
-from segcore.data.scenery.camera import flight, photograph
+from segcore.data.scenery.camera import flight, overlap, photograph
 from segcore.data.scenery.canvas import Canvas, Label
 from segcore.data.scenery.layouts import KINDS
-from segcore.data.scenery.light import illuminate, make_sun
+from segcore.data.scenery.light import Sun, illuminate, make_sun
 from segcore.data.scenery.materials import make_look
 from segcore.errors import ConfigError
 from segcore.files import describe_os_error
@@ -98,18 +98,37 @@ def generate_scene(
 
     Frames of a scene overlap. Scenes 0-4, 5-9 and so on are of five different kinds, see `scenery.layouts.KINDS`.
     """
+    rng, canvas, sun = _place(scene, size, seed)
+    light = illuminate(canvas, sun)
+    return [
+        (*photograph(rng, canvas, sun, light, frame, size), frame.quality)
+        for frame in flight(rng, canvas, frames, FRAME_SIDE)
+    ]
+
+
+def overlaps(scene: int, *, frames: int = 5, size: int = 256, seed: int = 0) -> dict[tuple[int, int], float]:
+    """Return what the frames of one scene share: numbers (first < second, counted from 1) -> share of the smaller one.
+
+    It is known exactly, from where the camera was.
+    """
+    rng, canvas, _ = _place(scene, size, seed)
+    taken = flight(rng, canvas, frames, FRAME_SIDE)
+    return {
+        (first + 1, second + 1): overlap(taken[first], taken[second])
+        for first in range(frames)
+        for second in range(first + 1, frames)
+    }
+
+
+def _place(scene: int, size: int, seed: int) -> tuple[np.random.Generator, Canvas, Sun]:
+    """Draw the ground of a scene; the generator goes on with the flight over it."""
     rng = np.random.default_rng((seed, scene))
     canvas = Canvas(rng, SCENE_SIDE, size / FRAME_SIDE * OVERSAMPLING)
     # In turns, so that each kind is there about equally often; shuffled, so that no split by counting finds one kind.
     turn, place = divmod(scene, len(KINDS))
     order = np.random.default_rng((seed, turn, 1)).permutation(len(KINDS))
     list(KINDS.values())[order[place]](canvas, make_look(rng))
-    sun = make_sun(rng)
-    light = illuminate(canvas, sun)
-    return [
-        (*photograph(rng, canvas, sun, light, frame, size), frame.quality)
-        for frame in flight(rng, canvas, frames, FRAME_SIDE)
-    ]
+    return rng, canvas, make_sun(rng)
 
 
 def write_classes(path: Path) -> None:

@@ -26,7 +26,7 @@ from segcore.data.splits import Split
 from segcore.files import append_json_line, read_json, read_json_lines, write_json
 from segcore.progress import Progress, silent
 
-__all__ = ["Kind", "Leak", "Leakage", "LeakScore", "find", "merged_groups", "read"]
+__all__ = ["Kind", "Leak", "LeakScore", "Leakage", "find", "merged_groups", "read"]
 
 MATCHING = 1
 """Version of how pairs are found; what another version kept is not used."""

@@ -48,9 +48,8 @@ class Look:
 
     def mirrored(self) -> Look:
         """Return the look of the mirror image, exactly: SIFT's grid is turned over and its directions reversed."""
-        width, height = self.size
         places = self.places.copy()
-        places[:, 0] = width - 1 - places[:, 0]
+        places[:, 0] = self.size[0] - 1 - places[:, 0]
         cells = self.details.reshape(-1, 4, 4, 8)[:, ::-1][..., -np.arange(8) % 8]
         return replace(self, thumb=self.thumb[:, ::-1], places=places, details=cells.reshape(-1, 128))
 

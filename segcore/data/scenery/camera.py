@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.data.scenery.canvas import Canvas, Map
+from segcore.data.scenery.canvas import Canvas, Map, turned
 from segcore.data.scenery.light import Sun
 
 
@@ -61,6 +61,19 @@ def flight(rng: np.random.Generator, canvas: Canvas, count: int, side: float) ->
             )
         )  # fmt: skip
     return frames
+
+
+def overlap(first: Frame, second: Frame) -> float:
+    """Return the share of the smaller frame's ground that the other one shows, too: 0-1."""
+    shared, _ = cv2.intersectConvexConvex(_footprint(first), _footprint(second))
+    return min(1.0, float(shared) / min(first.side, second.side) ** 2)
+
+
+def _footprint(frame: Frame) -> Map:
+    """Return the corners of a frame on the ground: (4, 2) metres."""
+    half = frame.side / 2
+    corners = ((-half, -half), (half, -half), (half, half), (-half, half))
+    return np.array([turned(frame.x, frame.y, frame.yaw, u, v) for u, v in corners], np.float32)
 
 
 def photograph(
