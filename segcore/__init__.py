@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from segcore.evaluation.metrics import scores
     from segcore.inference.export.writing import export
     from segcore.inference.predictor import Prediction, Predictor
+    from segcore.inference.reevaluation import reevaluate
     from segcore.launch.plan import launch_study
     from segcore.models.build import build
     from segcore.models.summary import describe
@@ -45,6 +46,7 @@ _HOMES = {
     "export": "segcore.inference.export.writing",
     "launch_study": "segcore.launch.plan",
     "prepare": "segcore.data.prepared",
+    "reevaluate": "segcore.inference.reevaluation",
     "scores": "segcore.evaluation.metrics",
 }
 
@@ -68,6 +70,7 @@ __all__ = [
     "export",
     "launch_study",
     "prepare",
+    "reevaluate",
     "scores",
 ]
 

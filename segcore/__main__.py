@@ -13,7 +13,20 @@ from pathlib import Path
 
 import typer
 
-from segcore.cli import catalog, compare, datasets, export, measure, networks, predict, queue, runs, seal, studies
+from segcore.cli import (
+    catalog,
+    compare,
+    datasets,
+    evaluate,
+    export,
+    measure,
+    networks,
+    predict,
+    queue,
+    runs,
+    seal,
+    studies,
+)
 from segcore.errors import ExportError, LaunchError, SegcoreError, TrainingError
 
 FLAGS = {
@@ -32,6 +45,7 @@ FLAGS = {
     "image_size": "--image-size",
     "images": "--images",
     "look": "--look",
+    "map": "--map",
     "margin": "--margin",
     "masks": "--masks",
     "memory_format": "--memory-format",
@@ -67,6 +81,7 @@ app.command("report")(compare.report)
 app.command("summary")(networks.summary)
 app.command("catalog")(catalog.catalog)
 app.command("predict")(predict.predict)
+app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 
 

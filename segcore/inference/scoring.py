@@ -15,12 +15,15 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from segcore.config import RunConfig
 from segcore.data.prepared import Prepared
 from segcore.data.splits import Split
 from segcore.errors import SealError, SegcoreError, WorkspaceError
@@ -80,22 +83,65 @@ def evaluate(
     if epoch is None:
         raise WorkspaceError(f"Run {run.name} has no weights yet.")
     tell("loading the network")
-    device = device or best_device()
-    if device.type == "cpu" and run.status.threads:
-        torch.set_num_threads(run.status.threads)  # sums of floats depend on how many threads share them
-    mode = _mode(run, device)
-    model = _network(run, mode, device)
+    network = Network.of(run, device or best_device())
     if run.state is not RunState.FINISHED or run.evaluation_epoch() != epoch:
         raise WorkspaceError(f"Run {run.name} trains on just now. Score it once it is finished.")
     prepared = prepared or prepare_data(config, Workspace(run.path.parents[2]), tell)
     names = split.test if part == "test" else split.val
-    group = Group(device=device)
-    loaders = divide(prepared, Split(split.train, names), config, group)
-    validation = Validation(loaders, config.recipe.batch_size, SizeMaps(model.classes))
-    for done in validation.over(mode.forward(model, device), model.classes, device):
-        progress(done, len(names))
-    validation.finish(SegmentationLoss(config.recipe), group)
-    return Evaluation(loaders.val_names, loaders.val_groups, validation.counts, epoch, sizes=validation.sizes)
+    found = network.judge(prepared, Split(split.train, names), config, progress)
+    return Evaluation(found.loaders.val_names, found.loaders.val_groups, found.counts, epoch, sizes=found.sizes)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A run's best network, ready to be judged as training judged it."""
+
+    model: Segmenter
+    mode: Mode
+    device: torch.device
+
+    @classmethod
+    def of(cls, run: Run, device: torch.device) -> Network:
+        """Load the run's best weights.
+
+        Raises:
+            WeightsError: they are missing or damaged.
+        """
+        if device.type == "cpu" and run.status.threads:
+            torch.set_num_threads(run.status.threads)  # sums of floats depend on how many threads share them
+        mode = _mode(run, device)
+        return cls(_network(run, mode, device), mode, device)
+
+    def judge(
+        self, prepared: Prepared, split: Split, config: RunConfig, progress: Progress, labels: int | None = None
+    ) -> Validation:
+        """Predict the val images of `split` and count, as validation does it in training.
+
+        Args:
+            prepared: the images, at the size that the run's recipe asks for.
+            split: its train images are not looked at, but have to be there.
+            config: of the run.
+            progress: counts images.
+            labels: of the masks, where they have more of them than the network has classes.
+
+        Returns:
+            The finished validation: counts, sizes, and in its loaders the names and groups. Counts are (images, C, C),
+            of C labels or classes, whatever there are more of.
+        """
+        group = Group(device=self.device)
+        loaders = divide(prepared, split, config, group)
+        classes = max(labels or 0, self.model.classes)
+        validation = Validation(loaders, config.recipe.batch_size, SizeMaps(classes))
+        forward = _widened(self.mode.forward(self.model, self.device), classes - self.model.classes)
+        for done in validation.over(forward, classes, self.device):
+            progress(done, len(split.val))
+        validation.finish(SegmentationLoss(config.recipe), group)
+        return validation
+
+
+def _widened(forward: Callable[[Tensor], Tensor], by: int) -> Callable[[Tensor], Tensor]:
+    """Add so many classes to what `forward` answers, that it never chooses."""
+    return (lambda images: F.pad(forward(images), (0, 0, 0, 0, 0, by), value=-torch.inf)) if by else forward
 
 
 def _mode(run: Run, device: torch.device) -> Mode:

@@ -1,4 +1,4 @@
-"""A trained run with its dataset, small enough to be exported in a second."""
+"""Trained runs with their datasets, small enough to be exported or judged in a second."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from segcore.data.store import Dataset
+from segcore.config import Recipe, StudyConfig
+from segcore.data.store import Dataset, DatasetStore
 from segcore.inference.export import verify
-from segcore.runs import Run
+from segcore.runs import Run, Study
 from segcore.store import RunStore
+from segcore.training import worker
 from segcore.workspace import Workspace
 from tests import factories
 
@@ -60,3 +62,33 @@ def bundle_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         return root / "b"
 
     return make
+
+
+def train(home: Path, source: Path, geometry: str) -> Study:
+    """Two seeds of a tiny network, trained for an epoch on 4 images; 2 to validate, 2 to test."""
+    workspace = Workspace(home)
+    dataset = DatasetStore(workspace).add(factories.write_dataset(source), val=0.25, test=0.25)
+    assert dataset.split is not None
+    recipe = Recipe(
+        epochs=1, image_size=32, batch_size=4, precision="fp32", memory_format="contiguous", geometry=geometry
+    )
+    config = StudyConfig(
+        name="s", dataset=dataset.name, encoders=(ENCODER,), weights="none", seeds=(0, 1), recipe=recipe
+    )
+    store = RunStore(workspace)
+    for run in store.create_study(config, dataset.config, dataset.fingerprint, dataset.split):
+        assert worker.main([str(run.path)]) == 0
+    return store.study("s")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Returns the workspace of a finished study; trained once for all tests."""
+
+    @cache
+    def home(geometry: str) -> Path:
+        folder = tmp_path_factory.mktemp(f"trained-{geometry}")
+        train(folder / "home", folder / "source", geometry)
+        return folder / "home"
+
+    return home

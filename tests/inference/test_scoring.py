@@ -6,13 +6,11 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from segcore.config import Recipe, StudyConfig
 from segcore.data.store import DatasetStore
 from segcore.errors import SealError, WeightsError
 from segcore.evaluation import scoring, seal
@@ -22,41 +20,7 @@ from segcore.launch import scoring as launch
 from segcore.runs import Evaluation, Run, Study
 from segcore.status import OTHER_WORKER
 from segcore.store import RunStore
-from segcore.training import worker
 from segcore.workspace import Workspace
-from tests.factories import write_dataset
-
-ENCODER = "mobilenetv3_small_050"
-
-
-def train(home: Path, source: Path, geometry: str) -> Study:
-    """Two seeds of a tiny network, trained for an epoch on 4 images; 2 to validate, 2 to test."""
-    workspace = Workspace(home)
-    dataset = DatasetStore(workspace).add(write_dataset(source), val=0.25, test=0.25)
-    assert dataset.split is not None
-    recipe = Recipe(
-        epochs=1, image_size=32, batch_size=4, precision="fp32", memory_format="contiguous", geometry=geometry
-    )
-    config = StudyConfig(
-        name="s", dataset=dataset.name, encoders=(ENCODER,), weights="none", seeds=(0, 1), recipe=recipe
-    )
-    store = RunStore(workspace)
-    for run in store.create_study(config, dataset.config, dataset.fingerprint, dataset.split):
-        assert worker.main([str(run.path)]) == 0
-    return store.study("s")
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Returns the workspace of a finished study; trained once for all tests."""
-
-    @cache
-    def home(geometry: str) -> Path:
-        folder = tmp_path_factory.mktemp(f"trained-{geometry}")
-        train(folder / "home", folder / "source", geometry)
-        return folder / "home"
-
-    return home
 
 
 @pytest.fixture
