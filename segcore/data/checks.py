@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from segcore.data.readers import (
 from segcore.data.report import CheckReport, ImageFacts, Problem, UnknownValue, describe_value
 from segcore.errors import ImageReadError
 from segcore.progress import Progress, silent
+from segcore.text import printable
 
 _SHOWN = 50
 """So many unknown colours are listed at most; masks saved as JPEG have thousands."""
@@ -50,9 +52,10 @@ def check_dataset(config: DatasetConfig, progress: Progress = silent) -> CheckRe
     Raises:
         DatasetError: the folders or the class table cannot be used at all.
     """
-    table = ClassTable(config.classes)
+    table = ClassTable.of(config)
     pairing = pair_dataset(config)
-    looks = list(ordered_map(partial(_look, table=table), pairing.pairs, progress))
+    excluded = table.meaning.excluded
+    looks = list(ordered_map(partial(_look, table=table, plain=ClassTable(config.classes)), pairing.pairs, progress))
     votes: Counter[Reading] = Counter()
     for look in looks:
         votes.update(look.known)
@@ -61,6 +64,9 @@ def check_dataset(config: DatasetConfig, progress: Progress = silent) -> CheckRe
     unknown = _Unknown()
     # Excluded masks count among the unknown colours too: there most is to be learnt from seeing them.
     for pair, look in zip(pairing.pairs, looks, strict=True):
+        if pair.name in excluded:
+            problems.append(_left_out(pair))
+            continue
         problem = look.problem
         if problem is None:
             counts = look.counts[reading]
@@ -100,7 +106,7 @@ class _Look:
     counts: dict[Reading, _Counts] = field(default_factory=dict)
 
 
-def _look(pair: Pair, table: ClassTable) -> _Look:
+def _look(pair: Pair, table: ClassTable, plain: ClassTable) -> _Look:
     """Read both files once: hash their bytes, decode them, count the pixels of each class."""
     kind, path = "unreadable image", pair.image
     try:
@@ -114,7 +120,7 @@ def _look(pair: Pair, table: ClassTable) -> _Look:
         return _Look(Problem(path, kind, str(error), excluded=True))
     if mask.size != size:
         return _Look(_size_problem(pair, size, mask.size))
-    known = mask.known(table)
+    known = mask.known(plain)  # what masks are does not depend on what was decided of them
     counts: dict[Reading, _Counts] = {"colors": _count(mask, table, "colors")}
     counts["index"] = counts["colors"] if mask.rgb is not None else _count(mask, table, "index")
     return _Look(digest=pair_digest(image_bytes, mask_bytes), size=size, known=known, counts=counts)
@@ -161,7 +167,7 @@ def _content_problem(pair: Pair, counts: _Counts, table: ClassTable, reading: Re
     if counts.classes.sum() == 0 and unknown:
         (value, _), *_ = counts.unknown.most_common(1)
         expected = (
-            f"rows of the class table, 0-{len(table.classes) - 1}, or 255 for ignore"
+            f"rows of the class table, 0-{len(table.rows) - 1}, or 255 for ignore"
             if reading == "index"
             else "exactly the colours of the class table"
         )
@@ -191,6 +197,11 @@ def _content_problem(pair: Pair, counts: _Counts, table: ClassTable, reading: Re
     return None
 
 
+def _left_out(pair: Pair) -> Problem:
+    message = f"The image {pair.image.name} is left out, as you decided. Undo that decision to use it again."
+    return Problem(pair.image, "left out", message, excluded=True)
+
+
 def _pairing_problems(pairing: Pairing) -> Iterator[Problem]:
     for file in pairing.images_without_mask:
         message = f"The image {file.name} has no mask of the same stem. Add {file.stem}.png to the masks folder."
@@ -205,8 +216,17 @@ def _pairing_problems(pairing: Pairing) -> Iterator[Problem]:
         )
         yield Problem(file, "repeated name", message, excluded=True)
     for file in pairing.unusable_names:
-        message = "Its name is too long (over 200 bytes), not valid text, or holds control characters. Rename it."
+        message = (
+            f"The name {printable(file.name, lines=False)} is too long (over 200 bytes), not valid text, or holds "
+            "control characters. Rename the file."
+        )
         yield Problem(file, "unusable name", message, excluded=True)
+    for file in pairing.astray:
+        message = (
+            f"{file.name} is a link to {printable(os.path.realpath(file))}, outside the folders of this dataset; only "
+            "what these hold is read. Put the file itself there, or name the folder that the link leads to."
+        )
+        yield Problem(file, "link out of the folder", message, excluded=True)
     if pairing.ungrouped:
         count, example = len(pairing.ungrouped), pairing.ungrouped[0]
         message = (
@@ -284,6 +304,27 @@ def _report(
 
 
 def _fingerprint(facts: Sequence[ImageFacts], table: ClassTable, reading: Reading) -> str:
-    classes = [(info.name, info.color, info.ignore) for info in table.classes]
+    """Return a hash of what the labels come from.
+
+    Decisions that leave all labels as they are, as other names and colours, leave it as it is, too: what was prepared
+    and trained stays valid.
+    """
+    classes = [(info.name, info.color, info.ignore) for info in table.rows]
     value = [classes, reading, [(fact.name, fact.digest) for fact in facts]]
+    decided = _decided(table)
+    if decided:
+        value.append(decided)
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def _decided(table: ClassTable) -> list[object]:
+    """Return what decisions change about the labels; empty where nothing."""
+    meaning, plain = table.meaning, ClassTable(table.rows)
+    mapped = [
+        (value, label)
+        for value, position in sorted(meaning.mapped, key=str)
+        if (label := meaning.label(position)) is not None or (meaning.snap and isinstance(value, tuple))
+    ]
+    if not mapped and not meaning.snap and table.row_labels == plain.row_labels:
+        return []
+    return [table.row_labels, mapped, meaning.snap]

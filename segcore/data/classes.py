@@ -10,47 +10,59 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from segcore.config import IGNORE_INDEX, ClassInfo
+from segcore.config import IGNORE_INDEX, ClassInfo, DatasetConfig
+from segcore.data.lookups import color_lookup, pack, unpack
+from segcore.decisions import Color, Decision, replay
 from segcore.errors import ClassTableError, ConfigError, nearest
-
-Color = tuple[int, int, int]
 
 _HEADERS = {"name": "name", "class": "name", "r": "r", "red": "r", "g": "g", "green": "g", "b": "b", "blue": "b"}
 
 
 class ClassTable:
-    """The classes of a dataset, in the order of its table.
+    """The classes of a dataset, in the order of its table, and what was decided about them.
+
+    Attributes:
+        rows: what the masks hold: row i is the class of value i, its colour the one in the mask.
+        classes: the classes after all decisions, ignored ones too; without decisions the rows.
+        trained: those of them that are learnt, by label.
+        row_labels: the label of each row, 255 where it is ignored.
 
     Raises:
         ClassTableError: no class, more than 255, a name or a colour that stands twice.
+        ConfigError: the decisions do not fit the classes.
     """
 
-    def __init__(self, classes: Sequence[ClassInfo]) -> None:
-        self.classes = tuple(classes)
-        self.trained = tuple(info for info in self.classes if not info.ignore)
-        if not self.classes:
+    def __init__(self, classes: Sequence[ClassInfo], decisions: Sequence[Decision] = ()) -> None:
+        self.rows = tuple(classes)
+        if not self.rows:
             raise ClassTableError("The class table has no classes.", field="classes")
-        if len(self.classes) > IGNORE_INDEX:
+        if len(self.rows) > IGNORE_INDEX:
             raise ClassTableError(
-                f"The class table has {len(self.classes)} classes; at most {IGNORE_INDEX} are possible.",
-                field="classes",
+                f"The class table has {len(self.rows)} classes; at most {IGNORE_INDEX} are possible.", field="classes"
             )
-        _check_names(self.classes)
-        _check_colors(self.classes)
+        _check_names(self.rows)
+        self.meaning = replay(self.rows, tuple(decisions))
+        self.classes, self.trained = self.meaning.classes, self.meaning.trained
+        self.row_labels = tuple(self._label(position) for position in self.meaning.rows)
+        _check_colors(self.rows, self.row_labels)
+
+    @classmethod
+    def of(cls, config: DatasetConfig) -> ClassTable:
+        """Return the table of a dataset, with all that was decided about it."""
+        return cls(config.classes, config.decisions)
 
     def __repr__(self) -> str:
         return f"ClassTable({', '.join(info.name for info in self.classes)})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ClassTable) and self.classes == other.classes
+        return isinstance(other, ClassTable) and (self.rows, self.meaning) == (other.rows, other.meaning)
 
     def __hash__(self) -> int:
-        return hash(self.classes)
+        return hash((self.rows, self.meaning))
 
     @classmethod
     def read_csv(cls, path: Path | str, ignore: Sequence[str] = ()) -> ClassTable:
@@ -92,19 +104,27 @@ class ClassTable:
         return tuple(info.name for info in self.trained)
 
     def label_lookup(self) -> np.ndarray:
-        """Return the label of each value of an index mask: uint8 of shape (256,), 255 where there is none."""
-        lookup = np.full(256, IGNORE_INDEX, np.uint8)
-        trained = [row for row, info in enumerate(self.classes) if not info.ignore]
-        lookup[trained] = np.arange(len(trained))
+        """Return the label of each value of an index mask: uint8 of shape (65537,), 255 where there is none."""
+        lookup = np.full(2**16 + 1, IGNORE_INDEX, np.uint8)
+        lookup[: len(self.rows)] = self.row_labels
+        for value, position in self.meaning.mapped:
+            if isinstance(value, int):
+                lookup[value] = self._label(position)
         return lookup
+
+    def known_values(self) -> np.ndarray:
+        """Return the values of index masks that mean something, also where they are ignored: (N,) int."""
+        mapped = [value for value, _ in self.meaning.mapped if isinstance(value, int)]
+        return np.array([*range(len(self.rows)), IGNORE_INDEX, *mapped])
 
     def color_labels(self, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (labels uint8, known bool) of shape (N,) for colours of shape (N, 3) uint8."""
-        packed = _pack(colors)
-        return _color_lookup(self.classes)[packed], np.isin(packed, _packed_table(self.classes))
+        label_of, known = self._lookup()
+        packed = pack(colors)
+        return label_of[packed], known[packed]
 
     def colors_to_labels(self, rgb: np.ndarray) -> tuple[np.ndarray, Counter[Color]]:
-        """Turn an RGB mask into labels; colours must match the table's exactly.
+        """Turn an RGB mask into labels; colours must match the table's exactly, or nearly where so decided.
 
         Args:
             rgb: HWC uint8.
@@ -113,18 +133,18 @@ class ClassTable:
             labels, HW uint8: 0 .. C-1, 255 for ignored classes and unknown colours; and the number of
             pixels of each unknown colour.
         """
-        lookup = _color_lookup(self.classes)
+        label_of, known = self._lookup()
         labels = np.empty(rgb.shape[:2], np.uint8)
         unlabelled = []
         rows = max(1, 2**20 // max(1, rgb.shape[1]))  # a million pixels at a time keeps the packed copy small
         for start in range(0, len(rgb), rows):
-            packed = _pack(rgb[start : start + rows])
-            labels[start : start + rows] = lookup[packed]
+            packed = pack(rgb[start : start + rows])
+            labels[start : start + rows] = label_of[packed]
             unlabelled.append(packed[labels[start : start + rows] == IGNORE_INDEX])
         values, counts = np.unique(np.concatenate(unlabelled or [np.zeros(0, np.int32)]), return_counts=True)
-        unknown = ~np.isin(values, _packed_table(self.classes))
+        unknown = ~known[values]
         return labels, Counter(
-            {_unpack(int(value)): int(count) for value, count in zip(values[unknown], counts[unknown], strict=True)}
+            {unpack(int(value)): int(count) for value, count in zip(values[unknown], counts[unknown], strict=True)}
         )
 
     def indices_to_labels(self, index: np.ndarray) -> tuple[np.ndarray, Counter[int]]:
@@ -136,11 +156,21 @@ class ClassTable:
         Returns:
             labels, HW uint8, as of `colors_to_labels`; and the number of pixels of each unknown value.
         """
-        small = np.minimum(index, np.uint16(256))  # which makes uint8 wider first
-        lookup = np.append(self.label_lookup(), np.uint8(IGNORE_INDEX))
-        strange = index[(small >= len(self.classes)) & (small != IGNORE_INDEX)]
-        values, counts = np.unique(strange, return_counts=True)
-        return lookup[small], Counter({int(value): int(count) for value, count in zip(values, counts, strict=True)})
+        wide = index if index.dtype == np.uint8 else np.minimum(index, np.uint32(2**16))
+        known = np.zeros(2**16 + 1, bool)
+        known[self.known_values()] = True
+        values, counts = np.unique(index[~known[wide]], return_counts=True)
+        unknown = Counter({int(value): int(count) for value, count in zip(values, counts, strict=True)})
+        return self.label_lookup()[wide], unknown
+
+    def _label(self, position: int | None) -> int:
+        label = self.meaning.label(position)
+        return IGNORE_INDEX if label is None else label
+
+    def _lookup(self) -> tuple[np.ndarray, np.ndarray]:
+        mapped = [(value, self._label(position)) for value, position in self.meaning.mapped if isinstance(value, tuple)]
+        colors = (*(info.color for info in self.rows), *(color for color, _ in mapped))
+        return color_lookup(colors, (*self.row_labels, *(label for _, label in mapped)), self.meaning.snap)
 
 
 def palette(classes: Sequence[ClassInfo]) -> np.ndarray:
@@ -151,30 +181,6 @@ def palette(classes: Sequence[ClassInfo]) -> np.ndarray:
     return colors
 
 
-def _pack(rgb: np.ndarray) -> np.ndarray:
-    """Return one int32 a pixel, 0xRRGGBB, for uint8 of shape (..., 3)."""
-    wide = rgb.astype(np.int32)
-    return np.asarray((wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2])
-
-
-def _unpack(value: int) -> Color:
-    return value >> 16, (value >> 8) & 255, value & 255
-
-
-def _packed_table(classes: tuple[ClassInfo, ...]) -> np.ndarray:
-    return _pack(np.array([info.color for info in classes], np.uint8))
-
-
-@lru_cache(maxsize=4)  # 16 MB each
-def _color_lookup(classes: tuple[ClassInfo, ...]) -> np.ndarray:
-    """Return the label of every colour there is: uint8 of shape (2**24,). Shared; do not change."""
-    lookup = np.full(2**24, IGNORE_INDEX, np.uint8)
-    trained = tuple(info for info in classes if not info.ignore)
-    if trained:
-        lookup[_packed_table(trained)] = np.arange(len(trained))
-    return lookup
-
-
 def _check_names(classes: Sequence[ClassInfo]) -> None:
     counts = Counter(info.name for info in classes)
     repeated = [name for name, count in counts.items() if count > 1]
@@ -182,12 +188,12 @@ def _check_names(classes: Sequence[ClassInfo]) -> None:
         raise ClassTableError(f"The class {repeated[0]!r} stands twice in the class table.", field="classes")
 
 
-def _check_colors(classes: Sequence[ClassInfo]) -> None:
-    """A colour may stand for several classes only where none of them is learnt."""
-    first: dict[Color, ClassInfo] = {}
-    for info in classes:
-        other = first.setdefault(info.color, info)
-        if other is not info and not (other.ignore and info.ignore):
+def _check_colors(classes: Sequence[ClassInfo], labels: Sequence[int]) -> None:
+    """A colour may stand for several classes only where they are the same to learn, or none of them is learnt."""
+    first: dict[Color, tuple[ClassInfo, int]] = {}
+    for info, label in zip(classes, labels, strict=True):
+        other, other_label = first.setdefault(info.color, (info, label))
+        if other_label != label:
             raise ClassTableError(
                 f"The classes {other.name!r} and {info.name!r} both have the colour {info.color}. Give each its own, "
                 "in the table and in the masks, or remove one.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import numpy as np
 from segcore.config import DatasetConfig
 from segcore.data.building import exclusive
 from segcore.data.classes import ClassTable
+from segcore.data.deciding import carried_over, check_images, restricted, with_decisions, without
 from segcore.data.pairing import Pair
 from segcore.data.readers import read_image, read_mask
 from segcore.data.report import CheckReport, ImageFacts
-from segcore.data.split_versions import drop_split, write_split
+from segcore.data.split_versions import drop_split, split_made, write_split
 from segcore.data.splits import Split, folds_by_group, groups_across_parts, shares_text, split_by_group
-from segcore.data.state import DatasetState, examine, list_sources, read_state, write_state
+from segcore.data.state import DatasetState, WholeSplit, examine, list_sources, read_state, write_state
+from segcore.decisions import Decision
 from segcore.errors import DatasetError, NotFoundError, SplitError, nearest
 from segcore.files import read_json
 from segcore.progress import Progress, silent
@@ -197,26 +200,87 @@ class Dataset:
             DatasetError: the files cannot be used any more; the dataset stays as it was.
         """
         with exclusive(self.lock_path, progress):
-            if self.changed():
-                split = self.split
-                groups = self.groups
-                state = examine(self.config, progress)
-                write_state(self.path, state)
-                new_groups = {fact.name: fact.group for fact in state.facts}
-                if split is not None and new_groups != groups:
-                    self._carry_over(split, groups, new_groups)
+            self._refresh(progress)
         return self
 
-    def _carry_over(self, split: Split, before: Mapping[str, str], groups: Mapping[str, str]) -> None:
-        parts: dict[str, str | None] = dict.fromkeys(before)  # left out on purpose, unless a part has it
-        parts.update(split.part_of())
-        part_of_group = {groups[name]: part for name, part in parts.items() if name in groups}
-        new = {name: parts.get(name, part_of_group.get(group, "train")) for name, group in groups.items()}
-        lists = [tuple(name for name, part in new.items() if part == wanted) for wanted in ("train", "val", "test")]
-        if lists[0] and lists[1]:
-            self.set_split(Split(*lists), "carried over, as files changed")
-        else:
+    def _refresh(self, progress: Progress) -> None:
+        if not self.changed():
+            return
+        split, before = self.split, self.groups
+        state = examine(self.config, progress)
+        groups = {fact.name: fact.group for fact in state.facts}
+        if split is None or groups == before:
+            write_state(self.path, replace(state, whole_split=self._state.whole_split))
+            return
+        write_state(self.path, state)
+        after = carried_over(split, before, groups)
+        if after is None:
             drop_split(self.path)
+        else:
+            write_split(self.path, after, "carried over, as files changed")
+
+    # Decisions -------------------------------------------------------------------------------------
+
+    def decide(self, *decisions: Decision, progress: Progress = silent) -> Dataset:
+        """Add decisions about images and classes; only what they concern is read again. The files stay as they are.
+
+        Images that are left out leave the split, and find their parts again when that is undone. Studies launched
+        before keep the classes and images they were launched with.
+
+        Args:
+            decisions: see `segcore.decisions`.
+            progress: counts images.
+
+        Raises:
+            ConfigError: a decision does not fit the classes as they are (field "decisions").
+            NotFoundError: an image to leave out is not there (field "images").
+            SplitError: the split's train or val would be left empty (field "split").
+            DatasetError: nothing could be learnt from what is left. In every case all stays as it was.
+        """
+        with exclusive(self.lock_path, progress):
+            self._refresh(progress)
+            config = self.config
+            check_images(decisions, {*self.names, *config.meaning.excluded})
+            self._redecide(with_decisions(config, (*config.decisions, *decisions)), progress)
+        return self
+
+    def undo(self, number: int | None = None, progress: Progress = silent) -> Dataset:
+        """Take back one decision, whichever; images that come back stand in the split as before.
+
+        Args:
+            number: of the decision in `config.decisions`, the first is 1; None for the last.
+            progress: counts images.
+
+        Raises:
+            ConfigError: there is no such decision, or a later one builds on it (field "decisions").
+            DatasetError: as of `decide`. In every case all stays as it was.
+        """
+        with exclusive(self.lock_path, progress):
+            self._refresh(progress)
+            self._redecide(without(self.config, number), progress)
+        return self
+
+    def _redecide(self, config: DatasetConfig, progress: Progress) -> None:
+        """Check again with other decisions; all that can fail comes before the first write."""
+        before, split = self._state, self.split
+        state = examine(config, progress)
+        if split is None:
+            write_state(self.path, state)
+            return
+        kept = before.whole_split
+        if kept is None or kept.fingerprint != split.fingerprint:
+            kept = WholeSplit(split.fingerprint, split, split_made(self.path))
+        after = restricted(kept.split, {fact.name for fact in state.facts})
+        left_out = after != kept.split
+        whole = WholeSplit(after.fingerprint, kept.split, kept.made) if left_out else None
+        made = f"{kept.made}; less the images that decisions left out" if left_out else kept.made
+        # A split that names images the dataset lacks is never on the disk: it shrinks before, and grows after.
+        if set(after.part_of()) <= before.by_name.keys():
+            write_split(self.path, after, made)
+            write_state(self.path, replace(state, whole_split=whole))
+        else:
+            write_state(self.path, replace(state, whole_split=whole))
+            write_split(self.path, after, made)
 
     def split_warning(self) -> str:
         """Return what makes judging on this split unsafe, in a sentence; "" where nothing is seen."""

@@ -63,6 +63,11 @@ def write_split(directory: Path, split: Split, made: str) -> int:
     return number
 
 
+def split_made(directory: Path) -> str:
+    """Return in a few words how a dataset's present split came about."""
+    return str((read_json(directory / "split.json") or {}).get("made") or FIRST)
+
+
 def drop_split(directory: Path) -> None:
     """Leave the dataset without a split; one that a study used is kept among the earlier versions."""
     _let_go(directory, read_json(directory / "split.json"))

@@ -14,9 +14,28 @@ from segcore.data.checks import check_dataset
 from segcore.data.classes import ClassTable
 from segcore.data.pairing import Pair, find_files
 from segcore.data.report import CheckReport, ImageFacts
+from segcore.data.splits import Split
 from segcore.errors import ClassTableError, ConfigError, DatasetError, NotFoundError, WorkspaceError
 from segcore.files import FileCache, read_json, write_json
 from segcore.progress import Progress
+
+
+@dataclass(frozen=True)
+class WholeSplit:
+    """A split with the images that decisions took out of it, so that they find their parts again when undone."""
+
+    fingerprint: str
+    """Of what is left of it; once the dataset has another split, this one is history."""
+    split: Split
+    made: str
+    """How it came about, in a few words."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"fingerprint": self.fingerprint, "split": self.split.to_json(), "made": self.made}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> WholeSplit:
+        return cls(value["fingerprint"], Split.from_json(value["split"]), value["made"])
 
 
 @dataclass(frozen=True)
@@ -29,10 +48,12 @@ class DatasetState:
     facts: tuple[ImageFacts, ...]
     sources: dict[str, dict[str, list[int]]]
     """For images and masks: path below the folder -> [bytes, time of change in ns], of every file there was."""
+    whole_split: WholeSplit | None = None
+    """The split as it was before decisions left images out of it."""
 
     @cached_property
     def table(self) -> ClassTable:
-        return ClassTable(self.config.classes)
+        return ClassTable.of(self.config)
 
     @cached_property
     def by_name(self) -> dict[str, ImageFacts]:
@@ -51,12 +72,13 @@ class DatasetState:
             "report": self.report.to_json(),
             "facts": [asdict(fact) for fact in self.facts],
             "sources": self.sources,
+            "whole_split": None if self.whole_split is None else self.whole_split.to_json(),
         }
 
 
 def examine(config: DatasetConfig, progress: Progress) -> DatasetState:
     """Check a dataset and refuse what nothing can be learnt from."""
-    table = ClassTable(config.classes)
+    table = ClassTable.of(config)
     if len(table.trained) < 2:
         raise ClassTableError(
             f"{len(table.trained)} of the {len(table.classes)} classes would be learnt; at least 2 are needed to tell "
@@ -130,6 +152,7 @@ def _load(path: Path) -> DatasetState:
             report=CheckReport.from_json(value["report"]),
             facts=tuple(ImageFacts.from_json(fact) for fact in value["facts"]),
             sources=value["sources"],
+            whole_split=WholeSplit.from_json(value["whole_split"]) if value.get("whole_split") else None,
         )
     except (KeyError, TypeError, ConfigError) as error:
         raise WorkspaceError(
