@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from segcore.files import describe_os_error
 from segcore.progress import Progress
 
 _MARK = "-building-"
+_STAGING = ".incoming-"
+_STALE_SECONDS = 24 * 3600
 
 
 @contextmanager
@@ -70,6 +73,41 @@ def new_directory(target: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def becoming(folder: Path, target: Path) -> Iterator[Path]:
+    """Yield `folder`; on success flush it to disk and rename it to `target`, else leave it where it is.
+
+    Raises:
+        ExistsError: `target` is there by now.
+        WorkspaceError: the disk is full or may not be written.
+    """
+    try:
+        yield folder
+        _flush(folder)
+        folder.chmod(0o755)
+        folder.rename(target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise ExistsError(f"{target.name!r} is already there.") from error
+        raise describe_os_error(error, target) from error
+
+
+def new_staging(parent: Path) -> Path:
+    """Return a new hidden folder inside `parent`; older ones that nobody has touched for a day are removed.
+
+    Raises:
+        WorkspaceError: the disk is full or may not be written.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for old in parent.glob(f"{_STAGING}*"):
+            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
+    except OSError as error:
+        raise describe_os_error(error, parent) from error
 
 
 def remove_leftovers(parent: Path, name: str = "*") -> None:

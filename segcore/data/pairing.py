@@ -13,6 +13,7 @@ from pathlib import Path
 
 from segcore.config import DatasetConfig
 from segcore.errors import DatasetError
+from segcore.text import printable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 MAX_NAME_BYTES = 200
@@ -44,6 +45,8 @@ class Pairing:
     """Files that share their stem with another of their kind, so that it is open which belongs to which."""
     unusable_names: tuple[Path, ...] = ()
     """Files whose names are longer than 200 bytes, no valid text, or hold control characters."""
+    astray: tuple[Path, ...] = ()
+    """Links that lead out of both folders: what was named is read, and nothing else."""
     ungrouped: tuple[str, ...] = ()
     """Names that the regular expression does not match; each is a group of its own."""
 
@@ -92,8 +95,10 @@ def pair_files(
     """
     image_files, mask_files = find_files(images, masks, image_regex=image_regex, mask_regex=mask_regex)
     unusable = {file for file in (*image_files, *mask_files) if not _usable_name(file)}
-    image_of, image_duplicates = _by_key(images, (file for file in image_files if file not in unusable), image_regex)
-    mask_of, mask_duplicates = _by_key(masks, (file for file in mask_files if file not in unusable), mask_regex)
+    astray = _astray({*image_files, *mask_files} - unusable, images, masks)
+    left_out = unusable | astray
+    image_of, image_duplicates = _by_key(images, (file for file in image_files if file not in left_out), image_regex)
+    mask_of, mask_duplicates = _by_key(masks, (file for file in mask_files if file not in left_out), mask_regex)
     if image_regex is None:
         matched, ambiguous = _match(image_of, mask_of)
     else:
@@ -105,6 +110,8 @@ def pair_files(
         if group is None:
             ungrouped.append(names[key])
         pairs.append(Pair(names[key], image_of[key], mask_of[mask_key], names[key] if group is None else group))
+    if not pairs and left_out:
+        raise DatasetError(_all_left_out(unusable, astray), field="images")
     _check_pairs(pairs, ungrouped, image_of, mask_of, group_regex, image_regex)
     lone_images = {file for key, file in image_of.items() if key not in matched} - ambiguous
     lone_masks = set(mask_of.values()) - {pair.mask for pair in pairs} - ambiguous
@@ -115,6 +122,7 @@ def pair_files(
         masks_without_image=tuple(sorted(lone_masks)),
         duplicates=tuple(sorted({*image_duplicates, *mask_duplicates, *ambiguous})),
         unusable_names=tuple(sorted(unusable)),
+        astray=tuple(sorted(astray)),
         ungrouped=tuple(sorted(ungrouped)) if group_regex else (),
     )
 
@@ -153,6 +161,17 @@ def find_files(
             )
         found.append(files)
     return found[0], found[1]
+
+
+def image_names(folder: Path) -> dict[Path, str]:
+    """Return what the images under a folder are called in a dataset; files that cannot be told apart are left out.
+
+    Raises:
+        DatasetError: a sub-folder may not be read.
+    """
+    image_of, _ = _by_key(folder, filter(_usable_name, _list_files(folder)), None)
+    names = _unique_names(list(image_of), image_of)
+    return {image_of[key]: name for key, name in names.items()}
 
 
 def _matching(folder: Path, regex: str, field: str, what: str) -> list[Path]:
@@ -195,6 +214,15 @@ def _usable_name(file: Path) -> bool:
     return len(file.stem.encode()) <= MAX_NAME_BYTES and all(
         unicodedata.category(character) != "Cc" for character in str(file)
     )
+
+
+def _astray(files: Iterable[Path], *roots: Path) -> set[Path]:
+    """Return the links among the files that lead out of all `roots`."""
+    links = [file for file in files if file.is_symlink()]
+    allowed = [root.resolve() for root in roots]
+    # Not Path.resolve, which raises where a link leads to itself; reading it will say so.
+    ends = {link: Path(os.path.realpath(link)) for link in links}
+    return {link for link, end in ends.items() if not any(end.is_relative_to(root) for root in allowed)}
 
 
 Key = tuple[str, ...]
@@ -259,6 +287,16 @@ def _group(image: Path, root: Path, regex: str | None, by_folder: bool, *, whole
     if match is None:
         return None
     return match.group(1) if match.re.groups else match.group()
+
+
+def _all_left_out(unusable: set[Path], astray: set[Path]) -> str:
+    """Say why nothing is left where files had to be left out."""
+    example = printable(str(min(unusable | astray)), lines=False)
+    return (
+        f"No image has a mask, with {len(unusable)} files left out as their names are too long (over 200 bytes), not "
+        f"valid text, or hold control characters, and {len(astray)} as they are links out of the folders: {example}. "
+        "Rename them; put files in the place of links, or name the folder that these lead to."
+    )
 
 
 def _check_pairs(

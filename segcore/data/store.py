@@ -11,13 +11,17 @@ Sources stay where they are and are never modified.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from segcore.config import DatasetConfig
-from segcore.data.building import exclusive, new_directory, remove_leftovers
+from segcore.data.building import becoming, exclusive, new_directory, new_staging, remove_leftovers
 from segcore.data.dataset import Dataset, auto_split, check_names
+from segcore.data.layouts.coco import draw_masks
+from segcore.data.layouts.guess import Guess
 from segcore.data.pairing import pair_dataset
 from segcore.data.splits import Split, read_split_file
 from segcore.data.state import examine, write_state
@@ -69,6 +73,7 @@ class DatasetStore:
         val: float = 0.2,
         test: float = 0.0,
         seed: int = 0,
+        own: Path | None = None,
         progress: Progress = silent,
     ) -> Dataset:
         """Check a folder of images and masks and add it under `config.name`.
@@ -80,6 +85,8 @@ class DatasetStore:
             val: share of the images for validation, where they are divided here.
             test: share of the images for test.
             seed: of the division.
+            own: a folder made by `new_staging` whose files, among them images or masks of `config`, are to belong
+                to the dataset: it becomes the dataset's directory; on an error it stays what it is.
             progress: counts pairs.
 
         Raises:
@@ -93,10 +100,41 @@ class DatasetStore:
         state = examine(config, progress)
         names = {fact.name for fact in state.facts}
         chosen = auto_split(state.facts, val, test, seed) if given is None else _restrict(given, names)
-        with new_directory(target) as directory:
+        with new_directory(target) if own is None else becoming(own, target) as directory:
             write_state(directory, state)
             write_json(directory / "split.json", chosen.to_json())
         return Dataset(target)
+
+    def add_guess(self, guess: Guess, *, own: Path | None = None, progress: Progress = silent, **how: Any) -> Dataset:
+        """Add what was recognised in a folder, perhaps corrected, under `guess.config.name`.
+
+        Masks of outlines (COCO) are drawn into the dataset's own directory first. Further arguments are those of `add`;
+        the published parts (`guess.split`) count only where they are handed in.
+
+        Raises:
+            DatasetError, ExistsError, WorkspaceError: as of `add`.
+        """
+        if not guess.annotations:
+            return self.add(guess.config, own=own, progress=progress, **how)
+        self._free(guess.config.name)
+        place = own or self.new_staging()
+        try:
+            config = draw_masks(guess, place / "masks", progress)
+            return self.add(config, own=place, progress=progress, **how)
+        finally:
+            # Gone where it became the dataset; else nothing half-drawn is to stay.
+            shutil.rmtree(place if own is None else place / "masks", ignore_errors=True)
+
+    def new_staging(self) -> Path:
+        """Return a new empty folder beside the datasets, for files that a dataset is to keep; see `add`.
+
+        What nobody added within a day is removed.
+
+        Raises:
+            WorkspaceError: the workspace cannot be written.
+        """
+        self.workspace.ensure_writable()
+        return new_staging(self.workspace.datasets)
 
     def remove(self, name: str) -> Path:
         """Move a dataset to the trash and return where it went. Its source files stay where they are.
