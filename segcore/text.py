@@ -1,6 +1,8 @@
-"""Numbers as people read them, the same on every screen and in the terminal."""
+"""Numbers as people read them, the same on every screen and in the terminal; and names that mean harm, tamed."""
 
 from __future__ import annotations
+
+import re
 
 UNKNOWN = "–"
 
@@ -37,3 +39,16 @@ def scaled(count: float | None) -> str:
             value = count / limit
             return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {letter}"
     return f"{count:.0f}"
+
+
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str, *, lines: bool = True) -> str:
+    """Return text of any origin so that a terminal only shows it.
+
+    What would steer the terminal or turn the order of writing around, and what is no valid text, becomes an escape:
+    "\\x1b". Ends of lines and tabs stay, unless `lines` is False.
+    """
+    shown = _STEERING.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+    return shown if lines else shown.replace("\n", "\\n").replace("\t", "\\t")

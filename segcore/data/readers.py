@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +28,11 @@ from segcore.errors import ImageReadError
 Reading = Literal["colors", "index"]
 """What the values of a mask are: colours of the class table, or rows of it."""
 
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
+"""No other decoder is tried, whatever a file is called: that of PostScript would start a program."""
+_MAX_BYTES = 2 * 2**30
+"""No image within the limit of pixels is larger; without a limit a file of any size would be read into memory."""
+
 
 def image_size(path: Path, *, data: bytes | None = None) -> tuple[int, int]:
     """Return (width, height) as stored, from the file's header alone.
@@ -36,6 +42,35 @@ def image_size(path: Path, *, data: bytes | None = None) -> tuple[int, int]:
     """
     with _opened(path, data) as image:
         return image.size
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a file stores its pixels."""
+
+    mode: str
+    """Pillow's name of it: RGB, RGBA, P, L, LA, I;16, CMYK, …"""
+    bits: int
+    """Bits a channel."""
+    alpha: bool
+    """Whether it says what is transparent."""
+    orientation: int
+    """What EXIF says of how to turn the picture, 1-8; 1 is upright, and what is said where nothing is."""
+
+
+def encoding(path: Path, *, data: bytes | None = None) -> Encoding:
+    """Return how a file stores its pixels, from its header alone.
+
+    Raises:
+        ImageReadError: missing, or no image.
+    """
+    with _opened(path, data) as image:
+        bits = 16 if image.mode.startswith("I;16") else 8
+        if image.format == "PNG" and data is not None:
+            bits = max(bits, data[24])  # Pillow reads RGB of 16 bits as 8
+        alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return Encoding(image.mode, bits, alpha, turned if turned in range(2, 9) else 1)
 
 
 def exif(path: Path) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
@@ -149,7 +184,7 @@ class RawMask:
             return {"colors": 1, "index": 0}  # three different channels are nothing but a colour
         counts = np.bincount(self.values.ravel(), minlength=256)[:256]
         _, is_color = table.color_labels(self.palette)
-        return {"colors": int(counts[is_color].sum()), "index": int(counts[: len(table.classes)].sum())}
+        return {"colors": int(counts[is_color].sum()), "index": int(counts[: len(table.rows)].sum())}
 
     def labels(self, table: ClassTable, reading: Reading) -> tuple[np.ndarray, Counter[Color] | Counter[int]]:
         """Return (labels HW uint8, pixels of each unknown colour or value); see `ClassTable`."""
@@ -249,14 +284,26 @@ def read_bytes(path: Path) -> bytes:
     """Return what a file holds.
 
     Raises:
-        ImageReadError: missing, or not allowed to be read.
+        ImageReadError: missing, no regular file, over 2 GiB, or not allowed to be read.
     """
     try:
+        _check_regular(path)
         return path.read_bytes()
     except OSError as error:
         raise ImageReadError(
             f"{path} cannot be read ({error.strerror}). Put it back, allow reading it, or remove it."
         ) from error
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse what reading would never end, or end this process: pipes, devices, files of any size."""
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise ImageReadError(f"{path} is a folder, not an image. Rename or remove it.")
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageReadError(f"{path} is a pipe or a device, not an image. Remove it.")
+    if found.st_size > _MAX_BYTES:
+        raise ImageReadError(f"{path} has {found.st_size / 2**30:.0f} GiB, more than 2. Cut it into tiles.")
 
 
 def pair_digest(image: bytes, mask: bytes) -> str:
@@ -268,7 +315,9 @@ def pair_digest(image: bytes, mask: bytes) -> str:
 def _opened(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image; whatever goes wrong with it inside the `with` becomes an `ImageReadError`."""
     try:
-        with Image.open(path if data is None else io.BytesIO(data)) as image:
+        if data is None:
+            _check_regular(path)
+        with Image.open(path if data is None else io.BytesIO(data), formats=_FORMATS) as image:
             yield image
     except FileNotFoundError as error:
         raise ImageReadError(f"{path} is not there (any more).") from error
