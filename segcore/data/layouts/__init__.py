@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segcore.config import NAME_PATTERN
-from segcore.data.layouts import coco, known, plain, semantic_drone, voc
+from segcore.data.layouts import known, plain, semantic_drone, voc
+from segcore.data.layouts.coco import guesses as coco_guesses
 from segcore.data.layouts.guess import Candidate, Guess, complete
 from segcore.data.layouts.listing import Listing, list_folder
 from segcore.errors import DatasetError, nearest
@@ -48,7 +49,7 @@ def recognise(folder: Path, *, name: str = "dataset") -> list[Guess]:
     guesses: list[Guess] = []
     for source in _SOURCES:
         guesses += [guess for made in source(listing) if (guess := complete(listing, made, name)) is not None]
-    guesses += coco.guesses(listing, name)
+    guesses += coco_guesses(listing, name)
     guesses += [guess for made in plain.candidates(listing) if (guess := complete(listing, made, name)) is not None]
     return guesses
 
