@@ -4,7 +4,7 @@ import streamlit as st
 
 from segcore.data.store import DatasetStore
 from segcore.store import RunStore
-from segcore.ui import components, predictions_choice, predictions_export, predictions_view
+from segcore.ui import components, predictions_choice, predictions_export, predictions_reevaluate, predictions_view
 
 components.heading("Predictions", "What does a trained network see in an image, and where is it wrong?")
 
@@ -29,4 +29,5 @@ if scene.seen_in_training:
              icon=":material/school:")  # fmt: skip
 
 predictions_view.draw(runs, scene)
+predictions_reevaluate.draw(runs)
 predictions_export.draw(runs)

@@ -78,7 +78,7 @@ def _evaluate(run: Run, dataset: str | None, part: str, words: list[str], *, as_
     from segcore.inference.reevaluation import reevaluate
 
     with progress_bar(f"Judging {run.name} on {source.name}") as progress:
-        result = reevaluate(run, source.name, part, given, progress=progress)  # type: ignore[arg-type]
+        result = reevaluate(run, source.name, part, given, progress=progress)
     if as_json:
         emit_json(row(run, result))
         return
@@ -125,7 +125,7 @@ def notes(result: Reevaluation) -> list[str]:
     if result.classes.unasked:
         found.append(f"Not in the dataset, so predicting them is wrong: {', '.join(result.classes.unasked)}.")
     if met := acquaintance(result.met, len(result.names)):
-        found.append(f"Expect less on images that it has never met: {met}.")
+        found.append(f"{met}.{' Expect less on images that it has never met.' if result.met.trained else ''}")
     if result.met.unknown:
         found.append(result.met.unknown)
     return found

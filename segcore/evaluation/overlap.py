@@ -60,7 +60,11 @@ def met(run: Run, dataset: Dataset, names: Sequence[str]) -> Met:
             f"The network's own dataset {own.name} has changed since it learnt from it: it may have met more of these "
             "images than can be told now."
         )
-    return Met(*(tuple(name for name in names if name in part) for part in (trained, validated)), unknown)
+    return Met(_in_order(names, trained), _in_order(names, validated), unknown)
+
+
+def _in_order(names: Sequence[str], chosen: set[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if name in chosen)
 
 
 def check_open(run: Run, dataset: Dataset, names: Sequence[str]) -> None:
