@@ -17,6 +17,8 @@ from segcore.cli import (
     catalog,
     compare,
     datasets,
+    datasets_add,
+    datasets_split,
     evaluate,
     export,
     measure,
@@ -30,15 +32,20 @@ from segcore.cli import (
 from segcore.errors import ExportError, LaunchError, SegcoreError, TrainingError
 
 FLAGS = {
+    "archive": "PATH",
     "batch_size": "--batch-size",
+    "by": "--by",
     "classes": "--classes",
     "crops_per_image": "--crops-per-image",
     "csv": "--csv",
     "dataset": "--dataset",
     "decoder": "--decoder",
+    "distance": "--distance",
     "encoders": "--backbones",
     "epochs": "--epochs",
+    "file": "--file",
     "format": "--format",
+    "gap": "--gap",
     "geometry": "--geometry",
     "group_regex": "--group-regex",
     "ignore": "--ignore",
@@ -49,16 +56,23 @@ FLAGS = {
     "margin": "--margin",
     "masks": "--masks",
     "memory_format": "--memory-format",
+    "move": "--move",
     "out": "--out",
     "part": "--part",
     "polygons": "--polygons",
     "precision": "--precision",
     "recipe": "--recipe",
+    "regex": "--regex",
     "score": "--score",
     "seeds": "--seeds",
     "split": "--split-file",
+    "version": "--version",
     "weights": "--weights",
     "folds": "--folds",
+    "image_regex": "--image-regex",
+    "layout": "--layout",
+    "mask_regex": "--mask-regex",
+    "path": "PATH",
 }
 """The flag behind a field that an error blames."""
 
@@ -68,6 +82,9 @@ app = typer.Typer(
     help="Which backbone should segment your aerial images, on your hardware, and how sure can you be?",
 )
 app.command("demo")(studies.demo)
+datasets.app.command("add")(datasets_add.add_dataset)
+datasets.app.command("split")(datasets_split.split_dataset)
+datasets.app.command("leakage")(datasets_split.leakage_of_dataset)
 app.add_typer(datasets.app, name="dataset")
 studies.app.command("measure")(measure.measure_study)
 studies.app.command("open-test")(seal.open_test)

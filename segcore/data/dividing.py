@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segcore.config import DatasetConfig
 from segcore.data.building import exclusive
 from segcore.data.dataset import Dataset
@@ -166,6 +168,24 @@ def move(dataset: Dataset, what: str, part: str) -> Split:
     moved = split.moved(names, part)
     dataset.set_split(moved, f"by hand: {what} to {part}")
     return moved
+
+
+def class_shares(dataset: Dataset, split: Split | None) -> list[dict[str, Any]]:
+    """Return one row a class: its name, its share of the labelled pixels of all images and of each part, 0-1.
+
+    A part without images, or without labelled pixels, has NaN.
+    """
+    columns = {"all": dataset.names, **{part: getattr(split, part) if split else () for part in PARTS}}
+    known = set(dataset.names)
+    rows: list[dict[str, Any]] = [{"class": info.name} for info in dataset.table.trained]
+    for part, names in columns.items():
+        pixels = np.zeros(len(rows))
+        for name in names:
+            if name in known:
+                pixels += dataset.class_pixels(name)
+        for row, count in zip(rows, pixels, strict=True):
+            row[part] = float(count / pixels.sum()) if pixels.sum() else float("nan")
+    return rows
 
 
 def shares(split: Split | None) -> tuple[float, float]:

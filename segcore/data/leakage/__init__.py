@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from segcore.data.leakage import looks
 from segcore.data.leakage.candidates import Candidate, Vocabulary, find_candidates
@@ -149,24 +150,25 @@ def find(
     names = sorted(files)
     kept = LookFiles(directory / "looks")
     look = lru_cache(_IN_MEMORY)(lambda number: kept.get(digests[names[number]], files[names[number]]))
-    candidates = _candidates(names, look, lambda done, _: progress(done, 2 * len(names)))
-    partners: dict[int, list[Candidate]] = defaultdict(list)
-    for candidate in candidates:
-        partners[candidate.first].append(candidate)
     checked = _Checked(directory / "pairs.jsonl")
     keys = [digests[name] for name in names]
-    tasks = [partners[number] for number in range(len(names))]
     leaks = []
-    work = partial(_compare_all, look=look, checked=checked, keys=keys)
-    with_progress = ordered_map(work, tasks, lambda done, _: progress(len(names) + done, 2 * len(names)))
-    for own, (matches, new) in zip(tasks, with_progress, strict=True):
-        if new:
-            checked.keep(keys, own, matches)
-        leaks += [
-            Leak(names[c.first], names[c.second], m.kind, m.score, m.agreeing, m.overlap, m.mirrored)
-            for c, m in zip(own, matches, strict=True)
-            if m is not None
-        ]
+    # Threads that multiply matrices must not each start threads of their own: that takes six times as long.
+    with threadpool_limits(1, "blas"):
+        candidates = _candidates(names, look, lambda done, _: progress(done, 2 * len(names)))
+        tasks: list[list[Candidate]] = [[] for _ in names]
+        for candidate in candidates:
+            tasks[candidate.first].append(candidate)
+        work = partial(_compare_all, look=look, checked=checked, keys=keys)
+        results = ordered_map(work, tasks, lambda done, _: progress(len(names) + done, 2 * len(names)))
+        for own, (matches, new) in zip(tasks, results, strict=True):
+            if new:
+                checked.keep(keys, own, matches)
+            leaks += [
+                Leak(names[c.first], names[c.second], m.kind, m.score, m.agreeing, m.overlap, m.mirrored)
+                for c, m in zip(own, matches, strict=True)
+                if m is not None
+            ]
     leaks.sort(key=lambda leak: (leak.kind != "duplicate", -leak.overlap, leak.first, leak.second))
     found = Leakage(tuple(leaks), len(names), len(candidates))
     write_json(directory / "found.json", {"of": _signature(digests), **asdict(found)})

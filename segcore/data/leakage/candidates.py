@@ -24,6 +24,7 @@ CLEARLY = 1.3
 HASH_BITS = 10
 """Hashes that differ in so many of 64 bits, or fewer, are close: the usual bound for near-copies."""
 _ROWS = 512
+_BITS = np.array([number.bit_count() for number in range(256)], np.uint8)
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,6 @@ def _by_hash(thumbs: Sequence[np.ndarray]) -> Iterator[tuple[int, int, bool]]:
     hashes = np.array([[perceptual_hash(way) for way in ways(thumb)] for thumb in thumbs], np.uint64).reshape(-1, WAYS)
     own = hashes[:, 0]
     for first in range(len(own) - 1):
-        differing = np.bitwise_count(own[first] ^ hashes[first + 1 :])
+        differing = _BITS[(own[first] ^ hashes[first + 1 :]).view(np.uint8).reshape(-1, WAYS, 8)].sum(axis=-1)
         for second in np.flatnonzero(differing.min(axis=1) <= HASH_BITS):
             yield first, first + 1 + int(second), bool(differing[second].argmin() >= WAYS // 2)

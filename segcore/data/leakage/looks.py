@@ -36,7 +36,7 @@ class Look:
     """What one image is recognised by."""
 
     picture: str
-    """Hash of its pixels, shrunk and grey: equal for two files with the same picture in them."""
+    """Hash of its pixels, shrunk: equal for two files with the same picture in them."""
     thumb: np.ndarray
     """(32, 32) uint8, all of it in grey."""
     size: tuple[int, int]
@@ -49,7 +49,7 @@ class Look:
     def mirrored(self) -> Look:
         """Return the look of the mirror image, exactly: SIFT's grid is turned over and its directions reversed."""
         places = self.places.copy()
-        places[:, 0] = self.size[0] - 1 - places[:, 0]
+        places[:, 0] = self.size[0] - 0.5 - places[:, 0]  # SIFT's places lie a quarter of a pixel to the left
         cells = self.details.reshape(-1, 4, 4, 8)[:, ::-1][..., -np.arange(8) % 8]
         return replace(self, thumb=self.thumb[:, ::-1], places=places, details=cells.reshape(-1, 128))
 
@@ -60,14 +60,15 @@ def look_at(path: Path) -> Look:
     Raises:
         ImageReadError: it is gone or damaged.
     """
-    grey = cv2.cvtColor(read_image(path, max_side=LONGEST_SIDE), cv2.COLOR_RGB2GRAY)
+    rgb = read_image(path, max_side=LONGEST_SIDE)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     # Made anew for each image, as it is used in threads.
     points, values = cv2.SIFT_create(nfeatures=DETAILS).detectAndCompute(grey, None)  # type: ignore[attr-defined]
     best = sorted(range(len(points)), key=lambda number: -points[number].response)[:DETAILS]
     shares = np.zeros((0, 128), np.float32) if values is None else np.asarray(values, np.float32)[best]
     shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-6)
     return Look(
-        picture=hashlib.sha256(repr(grey.shape).encode() + grey.tobytes()).hexdigest()[:32],
+        picture=hashlib.sha256(repr(rgb.shape).encode() + rgb.tobytes()).hexdigest()[:32],
         thumb=np.asarray(cv2.resize(grey, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA), np.uint8),
         size=(grey.shape[1], grey.shape[0]),
         places=np.array([points[number].pt for number in best], np.float32).reshape(-1, 2),
@@ -117,7 +118,7 @@ class LookFiles:
 def _read(path: Path) -> Look | None:
     """Return a look that was kept; None where there is none, or it is damaged."""
     try:
-        with np.load(path) as kept:
+        with open(path, "rb") as file, np.load(file) as kept:
             if int(kept["version"]) != VERSION:
                 return None
             width, height = (int(side) for side in kept["size"])
