@@ -32,7 +32,6 @@ from segcore.cli import (
 from segcore.errors import ExportError, LaunchError, SegcoreError, TrainingError
 
 FLAGS = {
-    "archive": "PATH",
     "batch_size": "--batch-size",
     "by": "--by",
     "classes": "--classes",
@@ -72,7 +71,6 @@ FLAGS = {
     "image_regex": "--image-regex",
     "layout": "--layout",
     "mask_regex": "--mask-regex",
-    "path": "PATH",
 }
 """The flag behind a field that an error blames."""
 

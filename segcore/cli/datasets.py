@@ -1,15 +1,12 @@
-"""`dataset add|list|check|remove`."""
+"""`dataset list|check|remove`; `dataset add` and `dataset split` have modules of their own."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segcore.cli.output import Json, emit_json, listed, print_table, progress_bar, say
-from segcore.config import DatasetConfig
-from segcore.files import user_path
+from segcore.cli.output import Json, emit_json, print_table, progress_bar, say
 from segcore.text import percent, plural, scaled
 
 if TYPE_CHECKING:
@@ -20,52 +17,6 @@ app = typer.Typer(help="Bring in, check and remove datasets: folders of images a
 PARTS = ("train", "val", "test")
 
 DatasetName = Annotated[str, typer.Argument(metavar="NAME", help="The dataset.", show_default=False)]
-
-
-@app.command("add")
-def add_dataset(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=DatasetConfig.help("name"), show_default=False)],
-    images: Annotated[Path, typer.Option(help=DatasetConfig.help("images"), show_default=False)],
-    masks: Annotated[Path, typer.Option(help=DatasetConfig.help("masks"), show_default=False)],
-    classes: Annotated[Path, typer.Option(help="Class table: a CSV file name,r,g,b.", show_default=False)],
-    ignore: Annotated[
-        str,
-        typer.Option(help="Classes to leave out of loss and scores: a,b.", show_default="none"),
-    ] = "",
-    group_regex: Annotated[
-        str | None, typer.Option(help=DatasetConfig.help("group_regex"), show_default="none")
-    ] = None,
-    group_by_folder: Annotated[
-        bool, typer.Option("--group-by-folder", help=DatasetConfig.help("group_by_folder"))
-    ] = False,
-    split_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="A split of your own: JSON {train, val, test} of names, CSV name,part, or a folder of train.txt, …",
-            show_default="divided by group",
-        ),
-    ] = None,
-    val_share: Annotated[float, typer.Option(help="Share of the images to validate on.")] = 0.2,
-    test_share: Annotated[float, typer.Option(help="Share of the images to keep sealed for a final test.")] = 0.0,
-    as_json: Json = False,
-) -> None:
-    """Check every image and mask, divide them by group, and remember them. The files stay as they are."""
-    from segcore.data.classes import ClassTable
-    from segcore.data.store import DatasetStore
-
-    table = ClassTable.read_csv(user_path(classes, "classes"), ignore=listed(ignore, field="ignore") if ignore else ())
-    config = DatasetConfig(
-        name=name,
-        images=user_path(images, "images"),
-        masks=user_path(masks, "masks"),
-        classes=table.classes,
-        group_regex=group_regex,
-        group_by_folder=group_by_folder,
-    )
-    own_split = user_path(split_file, "split") if split_file is not None else None
-    with progress_bar("Checking images and masks") as progress:
-        dataset = DatasetStore().add(config, split=own_split, val=val_share, test=test_share, progress=progress)
-    _print_dataset(dataset, as_json=as_json)
 
 
 @app.command("list")
@@ -102,7 +53,7 @@ def check_dataset(name: DatasetName, as_json: Json = False) -> None:
     if dataset.changed():
         with progress_bar("The files have changed; checking images and masks") as progress:
             dataset = dataset.refresh(progress)
-    _print_dataset(dataset, as_json=as_json)
+    print_dataset(dataset, as_json=as_json)
 
 
 @app.command("remove")
@@ -121,7 +72,8 @@ def remove_dataset(name: DatasetName, as_json: Json = False) -> None:
         print(f"Moved dataset {name} to {target}; its source files are where they were.")
 
 
-def _print_dataset(dataset: Dataset, *, as_json: bool) -> None:
+def print_dataset(dataset: Dataset, *, as_json: bool) -> None:
+    """Print what a dataset holds and what is wrong with it."""
     report, summary = dataset.report, dataset.summary()
     if as_json:
         emit_json({**summary, "report": report.to_json()})

@@ -9,11 +9,11 @@ from pathlib import Path
 from segcore.config import NAME_PATTERN
 from segcore.data.layouts import known, plain, semantic_drone, voc
 from segcore.data.layouts.coco import guesses as coco_guesses
-from segcore.data.layouts.guess import Candidate, Guess, complete
+from segcore.data.layouts.guess import Candidate, Guess, complete, ignoring, revised
 from segcore.data.layouts.listing import Listing, list_folder
 from segcore.errors import DatasetError, nearest
 
-__all__ = ["LAYOUTS", "Guess", "recognise", "recognised", "usable_name"]
+__all__ = ["LAYOUTS", "Guess", "ignoring", "recognise", "recognised", "revised", "usable_name"]
 
 LAYOUTS: dict[str, str] = {
     "semantic-drone": "Semantic Drone Dataset (TU Graz)",

@@ -64,6 +64,8 @@ def _dataset_words(dataset: DatasetConfig) -> list[str]:
         words += ["--ignore", ",".join(ignored)]
     if dataset.group_regex is not None:
         words += ["--group-regex", dataset.group_regex]
+    if dataset.image_regex is not None and dataset.mask_regex is not None:
+        words += ["--image-regex", dataset.image_regex, "--mask-regex", dataset.mask_regex]
     if dataset.group_by_folder:
         words.append("--group-by-folder")
     return words
