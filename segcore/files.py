@@ -71,11 +71,27 @@ def read_json(path: Path) -> dict[str, Any] | None:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkspaceError(f"{path} cannot be read ({error}). Restore it from a copy or remove it.") from error
     if not isinstance(value, dict):
         raise WorkspaceError(f"{path} holds {type(value).__name__}, expected a JSON object.")
     return value
+
+
+def read_limited(path: Path, limit: int) -> str:
+    """Return what a UTF-8 text file of a user holds, without a byte order mark.
+
+    Raises:
+        OSError: missing, not allowed to be read, no regular file, or larger than `limit` bytes.
+        UnicodeDecodeError: it is no UTF-8.
+    """
+    if path.exists() and not path.is_file():  # before opening it: a pipe would be waited for
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    with open(path, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit / 10**6:g} MB, the limit for such a file", str(path))
+    return data.decode("utf-8-sig")
 
 
 def append_json_line(path: Path, value: dict[str, Any]) -> None:

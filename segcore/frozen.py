@@ -43,7 +43,8 @@ def config_error(error: ValidationError) -> ConfigError:
     if first["type"] == "extra_forbidden":
         message = "no such setting"
     elif first["type"] not in ("value_error", "missing"):
-        message = f"{message}, not {first['input']!r}"
+        given = repr(first["input"])
+        message = f"{message}, not {given if len(given) <= 120 else given[:120] + '…'}"
     if first["type"] == "multiple_of":
         step = first["ctx"]["multiple_of"]
         message += f"; the nearest is {max(1, round(first['input'] / step)) * step}"

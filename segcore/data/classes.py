@@ -18,7 +18,10 @@ from segcore.config import IGNORE_INDEX, ClassInfo, DatasetConfig
 from segcore.data.lookups import color_lookup, pack, unpack
 from segcore.decisions import Color, Decision, replay
 from segcore.errors import ClassTableError, ConfigError, nearest
+from segcore.files import read_limited
 
+_MAX_BYTES = 10**6
+"""Of a class table: 255 rows of 4 kB."""
 _HEADERS = {"name": "name", "class": "name", "r": "r", "red": "r", "g": "g", "green": "g", "b": "b", "blue": "b"}
 
 
@@ -80,7 +83,7 @@ class ClassTable:
         """
         path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = read_limited(path, _MAX_BYTES)
         except FileNotFoundError as error:
             raise ClassTableError(f"There is no class table {path}.", field="classes") from error
         except UnicodeDecodeError as error:
@@ -244,6 +247,6 @@ def _parse_row(row: list[str], places: list[int], where: str) -> tuple[str, Colo
         red, green, blue = (int(value) for value in color)
     except (IndexError, ValueError) as error:
         raise ClassTableError(
-            f"{where}: {','.join(row)!r} is not a name and three whole numbers.", field="classes"
+            f"{where}: {','.join(row)[:80]!r} is not a name and three whole numbers.", field="classes"
         ) from error
     return name, (red, green, blue)

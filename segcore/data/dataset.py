@@ -144,8 +144,12 @@ class Dataset:
     @property
     def split(self) -> Split | None:
         """The split that new studies take, or None."""
-        value = read_json(self.path / "split.json")
-        return None if value is None else Split.from_json(value)
+        path = self.path / "split.json"
+        value = read_json(path)
+        try:
+            return None if value is None else Split.from_json(value)
+        except SplitError as error:
+            raise SplitError(f"{path}: {error} Divide the images anew.", field="split") from error
 
     def set_split(self, split: Split, made: str = "by hand") -> None:
         """Keep `split` for studies to come; those launched keep theirs. Images in no part are not used.

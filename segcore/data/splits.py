@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from segcore.data.balance import ABSENCE, deal
+from segcore.data.pairing import MAX_NAME_BYTES
 from segcore.errors import SplitError, nearest
+from segcore.files import read_limited
 from segcore.text import percent, plural
 
 PARTS = ("train", "val", "test")
@@ -64,10 +66,10 @@ class Split:
         Raises:
             SplitError: the value holds no lists for train and val.
         """
-        try:
-            return cls(tuple(value["train"]), tuple(value["val"]), tuple(value.get("test", ())))
-        except (KeyError, TypeError) as error:
-            raise SplitError(f"This is no split, lists of names for train, val and test: {error!r}.") from error
+        parts = [value.get("train"), value.get("val"), value.get("test", [])]
+        if not all(isinstance(part, list) and all(isinstance(name, str) for name in part) for part in parts):
+            raise SplitError("This is no split, lists of names for train, val and test.")
+        return cls(*map(tuple, parts))
 
     def moved(self, names: Iterable[str], part: str) -> Split:
         """Return this split with some images in another part, whether they stood in one before or in none.
@@ -240,6 +242,10 @@ def groups_across_parts(split: Split, groups: Mapping[str, str]) -> tuple[str, .
 PART_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
+_MAX_BYTES = 16 * 10**6
+"""A list of some 200,000 names; what is larger is no list of this dataset's images."""
+
+
 def read_split_file(path: Path | str, names: Iterable[str]) -> Split:
     """Read a split that was made elsewhere.
 
@@ -253,7 +259,7 @@ def read_split_file(path: Path | str, names: Iterable[str]) -> Split:
         names: the names (stems) of the dataset's images.
 
     Raises:
-        SplitError: missing or not understood, or a name that is not in the dataset.
+        SplitError: missing, over 16 MB or not understood, or a name that is not in the dataset.
     """
     path = Path(path)
     known = set(names)
@@ -267,7 +273,7 @@ def read_split_file(path: Path | str, names: Iterable[str]) -> Split:
     for part, entries in lists.items():
         target = PART_NAMES.get(part.strip().lower())
         if target is None:
-            raise SplitError(f"{path}: {part!r} is no part; the parts are train, val and test.", field="split_file")
+            raise SplitError(f"{path}: {part[:80]!r} is no part; parts are train, val and test.", field="split_file")
         parts[target] += [_known_name(entry, known, path) for entry in entries]
     try:
         return Split(*(tuple(parts[part]) for part in PARTS))
@@ -279,12 +285,13 @@ def _known_name(entry: str, known: set[str], path: Path) -> str:
     entry = entry.strip()
     file = PurePosixPath(entry.replace("\\", "/"))
     # Images of one stem in several folders are named by folder and stem: "flight1__0001".
-    folders = file.with_suffix("").parts
+    folders = file.with_suffix("").parts if file.name else ()
     longer = ("__".join(folders[start:]) for start in range(len(folders)))
     for candidate in (entry, file.name, file.stem, *longer):
         if candidate in known:
             return candidate
-    raise SplitError(f"{path}: the dataset has no image {entry!r}.{nearest(file.stem, known)}", field="split_file")
+    shown, stem = entry[:MAX_NAME_BYTES], file.stem[:MAX_NAME_BYTES]
+    raise SplitError(f"{path}: the dataset has no image {shown!r}.{nearest(stem, known)}", field="split_file")
 
 
 def _read_folder(path: Path) -> dict[str, list[str]]:
@@ -292,13 +299,13 @@ def _read_folder(path: Path) -> dict[str, list[str]]:
     if not files:
         raise SplitError(f"{path} holds no train.txt and val.txt.", field="split_file")
     return {
-        part: [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        part: [line for line in read_limited(file, _MAX_BYTES).splitlines() if line.strip()]
         for part, file in files.items()
     }
 
 
 def _read_lists(path: Path) -> dict[str, list[str]]:
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_limited(path, _MAX_BYTES)
     if text.lstrip().startswith(("{", "[")):
         return _parse_json(text, path)
     lists: dict[str, list[str]] = {}
@@ -308,8 +315,8 @@ def _read_lists(path: Path) -> dict[str, list[str]]:
             continue
         if len(row) < 2:
             raise SplitError(
-                f"{path}: {','.join(row)!r} is not 'name,part'. Give a CSV of name,part, a JSON object of lists, or "
-                "a folder with train.txt and val.txt.",
+                f"{path}: {','.join(row)[:80]!r} is not 'name,part'. Give a CSV of name,part, a JSON object of lists, "
+                "or a folder with train.txt and val.txt.",
                 field="split_file",
             )
         lists.setdefault(row[1].strip(), []).append(row[0])
@@ -319,7 +326,7 @@ def _read_lists(path: Path) -> dict[str, list[str]]:
 def _parse_json(text: str, path: Path) -> dict[str, list[str]]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SplitError(f"{path} is no valid JSON: {error}.", field="split_file") from error
     if not isinstance(value, dict) or not all(
         isinstance(entries, list) and all(isinstance(entry, str) for entry in entries) for entries in value.values()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+import zlib
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +17,7 @@ from segcore.data.classes import ClassTable
 from segcore.data.pairing import Pair, find_files
 from segcore.data.report import CheckReport, ImageFacts
 from segcore.data.splits import Split
-from segcore.errors import ClassTableError, ConfigError, DatasetError, NotFoundError, WorkspaceError
+from segcore.errors import ClassTableError, DatasetError, NotFoundError, WorkspaceError
 from segcore.files import FileCache, read_json, write_json
 from segcore.progress import Progress
 
@@ -144,17 +146,34 @@ def _load(path: Path) -> DatasetState:
     value = read_json(path)
     if value is None:
         raise NotFoundError(f"There is no dataset {path.parent.name!r} (any more).", field="dataset")
+    value[_CHECKSUM] = _checksum(value)
     try:
         places = {part: path.parent / value["config"][part] for part in ("images", "masks")}
-        return DatasetState(
+        state = DatasetState(
+_CHECKSUM = "checksum"
+
+
+def _checksum(value: dict[str, Any]) -> int:
+    """Return a checksum of all of dataset.json but its own: a digit that changed would else pass for a count."""
+    rest = {key: item for key, item in value.items() if key != _CHECKSUM}
+    return zlib.crc32(json.dumps(rest, default=str, sort_keys=True).encode())
+
+
             config=DatasetConfig.from_json({**value["config"], **places}),
             fingerprint=value["fingerprint"],
             report=CheckReport.from_json(value["report"]),
             facts=tuple(ImageFacts.from_json(fact) for fact in value["facts"]),
+    if _CHECKSUM in value and value[_CHECKSUM] != _checksum(value):
+        raise WorkspaceError(
+            f"{path} is not as it was written: damaged, or changed by hand. Restore it from a copy, or remove the "
+            f"dataset {path.parent.name!r} and add it again. Where the change is meant, delete its line {_CHECKSUM!r}."
+        )
             sources=value["sources"],
             whole_split=WholeSplit.from_json(value["whole_split"]) if value.get("whole_split") else None,
         )
-    except (KeyError, TypeError, ConfigError) as error:
+        _ = state.table  # which cannot be made of every list of classes
+        return state
+    except (KeyError, TypeError, ValueError, AttributeError, DatasetError) as error:
         raise WorkspaceError(
             f"{path} is not understood ({error!r}); perhaps another version wrote it. Remove the dataset "
             f"{path.parent.name!r} and add it again."
