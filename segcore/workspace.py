@@ -52,6 +52,11 @@ class Workspace:
         return self.root / "catalog"
 
     @property
+    def checks(self) -> Path:
+        """What checks saw of folders that are no dataset yet; can be made again."""
+        return self.root / ".checks"
+
+    @property
     def trash(self) -> Path:
         return self.root / ".trash"
 

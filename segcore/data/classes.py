@@ -122,7 +122,7 @@ class ClassTable:
 
     def color_labels(self, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (labels uint8, known bool) of shape (N,) for colours of shape (N, 3) uint8."""
-        label_of, known = self._lookup()
+        label_of, known = self.lookup()
         packed = pack(colors)
         return label_of[packed], known[packed]
 
@@ -136,7 +136,7 @@ class ClassTable:
             labels, HW uint8: 0 .. C-1, 255 for ignored classes and unknown colours; and the number of
             pixels of each unknown colour.
         """
-        label_of, known = self._lookup()
+        label_of, known = self.lookup()
         labels = np.empty(rgb.shape[:2], np.uint8)
         unlabelled = []
         rows = max(1, 2**20 // max(1, rgb.shape[1]))  # a million pixels at a time keeps the packed copy small
@@ -170,7 +170,8 @@ class ClassTable:
         label = self.meaning.label(position)
         return IGNORE_INDEX if label is None else label
 
-    def _lookup(self) -> tuple[np.ndarray, np.ndarray]:
+    def lookup(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return label and whether it is known of every packed colour; see `color_lookup`."""
         mapped = [(value, self._label(position)) for value, position in self.meaning.mapped if isinstance(value, tuple)]
         colors = (*(info.color for info in self.rows), *(color for color, _ in mapped))
         return color_lookup(colors, (*self.row_labels, *(label for _, label in mapped)), self.meaning.snap)

@@ -14,6 +14,7 @@ from segcore.config import DatasetConfig
 from segcore.data.building import exclusive
 from segcore.data.classes import ClassTable
 from segcore.data.deciding import carried_over, check_images, restricted, with_decisions, without
+from segcore.data.journal import LOOKS
 from segcore.data.pairing import Pair
 from segcore.data.readers import read_image, read_mask
 from segcore.data.report import CheckReport, ImageFacts
@@ -211,7 +212,7 @@ class Dataset:
         if not self.changed():
             return
         split, before = self.split, self.groups
-        state = examine(self.config, progress)
+        state = examine(self.config, progress, self.path / LOOKS)
         groups = {fact.name: fact.group for fact in state.facts}
         if split is None or groups == before:
             write_state(self.path, replace(state, whole_split=self._state.whole_split))
@@ -267,7 +268,7 @@ class Dataset:
     def _redecide(self, config: DatasetConfig, progress: Progress) -> None:
         """Check again with other decisions; all that can fail comes before the first write."""
         before, split = self._state, self.split
-        state = examine(config, progress)
+        state = examine(config, progress, self.path / LOOKS)
         if split is None:
             write_state(self.path, state)
             return

@@ -69,7 +69,10 @@ def encoding(path: Path, *, data: bytes | None = None) -> Encoding:
         if image.format == "PNG" and data is not None:
             bits = max(bits, data[24])  # Pillow reads RGB of 16 bits as 8
         alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+        try:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+        except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error):  # damaged notes, sound pixels
+            turned = 1
         return Encoding(image.mode, bits, alpha, turned if turned in range(2, 9) else 1)
 
 

@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from segcore.data.readers import Reading
+from pydantic import TypeAdapter
 
-Value = tuple[int, int, int] | int
+from segcore.data.histogram import Box
+from segcore.data.readers import Reading
+from segcore.decisions import SNAP_STEPS, Decision, Map, Value, describe_value
+
+_DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
 
 
 @dataclass(frozen=True)
@@ -24,13 +28,30 @@ class Problem:
     """What came, what was expected, what to do next. Holds file names as they are: plain text, not markup."""
     excluded: bool
     """Whether the file is left out because of it."""
+    images: tuple[str, ...] = ()
+    """Names of usable images that it is about, where it is about some: all that `action` concerns, at most 1000."""
+    action: Decision | None = None
+    """What can be done about it here: to be handed to `Dataset.decide`. None where only the files can be mended."""
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "file": None if self.file is None else displayable(self.file)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            **values,
+            "file": None if self.file is None else displayable(self.file),
+            "action": None if self.action is None else self.action.to_json(),
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Problem:
-        return cls(**{**value, "file": None if value["file"] is None else Path(value["file"])})
+        action = value.get("action")
+        return cls(
+            **{
+                **value,
+                "file": None if value["file"] is None else Path(value["file"]),
+                "images": tuple(value.get("images", ())),
+                "action": None if action is None else _DECISION.validate_python(action),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -44,15 +65,43 @@ class UnknownValue:
     """How many masks have it."""
     example: str
     """Name of an image whose mask has it."""
+    box: Box | None = None
+    """Where in the example all pixels of it are: (left, top, right, bottom); None where that is not known."""
+    nearest: str | None = None
+    """The class whose colour is nearest; None for values of index masks."""
+    distance: float | None = None
+    """How far that is: the length of the difference in RGB."""
 
     @property
     def text(self) -> str:
         return describe_value(self.value)
 
+    @property
+    def action(self) -> Map:
+        """What can be done about it: it is the class whose colour is near, else it is to be ignored for good."""
+        near = self.distance is not None and self.distance <= max(SNAP_STEPS)
+        return Map(value=self.value, to=self.nearest if near else None)
+
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> UnknownValue:
-        raw = value["value"]
-        return cls(**{**value, "value": raw if isinstance(raw, int) else tuple(raw)})
+        raw, box = value["value"], value.get("box")
+        return cls(
+            **{
+                **value,
+                "value": raw if isinstance(raw, int) else tuple(raw),
+                "box": None if box is None else tuple(box),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class NearColors:
+    """How many pixels of unknown colours are near a class's colour, and nearer to no other's."""
+
+    name: str
+    """The class."""
+    pixels: tuple[int, ...]
+    """Within each distance of `SNAP_STEPS`, in RGB."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +129,8 @@ class CheckReport:
     """(width, height, images), the most frequent first."""
     mask_reading: Reading
     """How palette and single-channel masks are read: as colours of the class table or as its rows."""
+    near_colors: tuple[NearColors, ...] = ()
+    """For each class whose colour unknown colours are near; there are such where masks are blended or compressed."""
 
     @property
     def labelled_share(self) -> float:
@@ -109,6 +160,7 @@ class CheckReport:
             **values,
             "problems": [problem.to_json() for problem in self.problems],
             "unknown_colors": [asdict(value) for value in self.unknown_colors],
+            "near_colors": [asdict(value) for value in self.near_colors],
         }
 
     @classmethod
@@ -118,6 +170,9 @@ class CheckReport:
                 **value,
                 "problems": tuple(Problem.from_json(problem) for problem in value["problems"]),
                 "unknown_colors": tuple(UnknownValue.from_json(unknown) for unknown in value["unknown_colors"]),
+                "near_colors": tuple(
+                    NearColors(near["name"], tuple(near["pixels"])) for near in value.get("near_colors", ())
+                ),
                 "class_pixels": tuple(value["class_pixels"]),
                 "class_images": tuple(value["class_images"]),
                 "sizes": tuple((width, height, count) for width, height, count in value["sizes"]),
@@ -143,15 +198,12 @@ class ImageFacts:
     """Pixels of each trained class, by label."""
     unlabelled: int
     """Pixels that count nowhere."""
+    image_digest: str = ""
+    """The first half of the hash of the image file's bytes: the same in byte for byte copies."""
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ImageFacts:
         return cls(**{**value, "size": tuple(value["size"]), "class_pixels": tuple(value["class_pixels"])})
-
-
-def describe_value(value: Value) -> str:
-    """Return an unknown colour or value as text."""
-    return f"value {value}" if isinstance(value, int) else f"colour {value}"
 
 
 def displayable(path: Path) -> str:

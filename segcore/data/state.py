@@ -14,6 +14,7 @@ from typing import Any
 from segcore.config import DatasetConfig
 from segcore.data.checks import check_dataset
 from segcore.data.classes import ClassTable
+from segcore.data.journal import Journal
 from segcore.data.pairing import Pair, find_files
 from segcore.data.report import CheckReport, ImageFacts
 from segcore.data.splits import Split
@@ -78,8 +79,14 @@ class DatasetState:
         }
 
 
-def examine(config: DatasetConfig, progress: Progress) -> DatasetState:
-    """Check a dataset and refuse what nothing can be learnt from."""
+def examine(config: DatasetConfig, progress: Progress, journal: Path | None = None) -> DatasetState:
+    """Check a dataset and refuse what nothing can be learnt from.
+
+    Args:
+        config: the dataset.
+        progress: counts pairs.
+        journal: where looks at its files are kept, see `segcore.data.journal`.
+    """
     table = ClassTable.of(config)
     if len(table.trained) < 2:
         raise ClassTableError(
@@ -88,7 +95,7 @@ def examine(config: DatasetConfig, progress: Progress) -> DatasetState:
             field="classes",
         )
     sources = list_sources(config)  # before the check, so that what changes during it shows as changed
-    result = check_dataset(config, progress)
+    result = check_dataset(config, progress, None if journal is None else Journal(journal))
     _refuse_useless(result.report, table)
     return DatasetState(config, result.fingerprint, result.report, result.facts, sources)
 
@@ -139,17 +146,10 @@ def write_state(directory: Path, state: DatasetState) -> None:
     for part, folder in (("images", state.config.images), ("masks", state.config.masks)):
         if folder.is_relative_to(directory):
             value["config"][part] = folder.relative_to(directory).as_posix()
+    value[_CHECKSUM] = _checksum(value)
     write_json(directory / "dataset.json", value)
 
 
-def _load(path: Path) -> DatasetState:
-    value = read_json(path)
-    if value is None:
-        raise NotFoundError(f"There is no dataset {path.parent.name!r} (any more).", field="dataset")
-    value[_CHECKSUM] = _checksum(value)
-    try:
-        places = {part: path.parent / value["config"][part] for part in ("images", "masks")}
-        state = DatasetState(
 _CHECKSUM = "checksum"
 
 
@@ -159,15 +159,22 @@ def _checksum(value: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(rest, default=str, sort_keys=True).encode())
 
 
-            config=DatasetConfig.from_json({**value["config"], **places}),
-            fingerprint=value["fingerprint"],
-            report=CheckReport.from_json(value["report"]),
-            facts=tuple(ImageFacts.from_json(fact) for fact in value["facts"]),
+def _load(path: Path) -> DatasetState:
+    value = read_json(path)
+    if value is None:
+        raise NotFoundError(f"There is no dataset {path.parent.name!r} (any more).", field="dataset")
     if _CHECKSUM in value and value[_CHECKSUM] != _checksum(value):
         raise WorkspaceError(
             f"{path} is not as it was written: damaged, or changed by hand. Restore it from a copy, or remove the "
             f"dataset {path.parent.name!r} and add it again. Where the change is meant, delete its line {_CHECKSUM!r}."
         )
+    try:
+        places = {part: path.parent / value["config"][part] for part in ("images", "masks")}
+        state = DatasetState(
+            config=DatasetConfig.from_json({**value["config"], **places}),
+            fingerprint=value["fingerprint"],
+            report=CheckReport.from_json(value["report"]),
+            facts=tuple(ImageFacts.from_json(fact) for fact in value["facts"]),
             sources=value["sources"],
             whole_split=WholeSplit.from_json(value["whole_split"]) if value.get("whole_split") else None,
         )

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from segcore.config import DatasetConfig
 from segcore.data.building import becoming, exclusive, new_directory, new_staging, remove_leftovers
 from segcore.data.dataset import Dataset, auto_split, check_names
+from segcore.data.journal import LOOKS, pending
 from segcore.data.layouts.coco import draw_masks
 from segcore.data.layouts.guess import Guess
 from segcore.data.pairing import pair_dataset
@@ -97,12 +98,16 @@ class DatasetStore:
         target = self._free(config.name)
         config = config.model_copy(update={"images": _absolute(config.images), "masks": _absolute(config.masks)})
         given = _given_split(config, split) if split is not None else None
-        state = examine(config, progress)
+        looks = pending(self.workspace.checks, config)
+        state = examine(config, progress, looks)
         names = {fact.name for fact in state.facts}
         chosen = auto_split(state.facts, val, test, seed) if given is None else _restrict(given, names)
         with new_directory(target) if own is None else becoming(own, target) as directory:
             write_state(directory, state)
             write_json(directory / "split.json", chosen.to_json())
+            if looks.exists():
+                shutil.copyfile(looks, directory / LOOKS)
+        looks.unlink(missing_ok=True)
         return Dataset(target)
 
     def add_guess(self, guess: Guess, *, own: Path | None = None, progress: Progress = silent, **how: Any) -> Dataset:
@@ -197,7 +202,7 @@ def _generate_demo(target: Path, progress: Progress) -> None:
             group_regex=synthetic.GROUP_REGEX,
             synthetic=True,
         )
-        state = examine(config, silent)
+        state = examine(config, silent, directory / LOOKS)
         write_state(directory, state)
         write_json(directory / "split.json", auto_split(state.facts, 0.2, 0.0, 0).to_json())
 

@@ -10,6 +10,7 @@ from PIL import Image
 from segcore.config import ClassInfo, DatasetConfig
 from segcore.data.checks import CheckResult, check_dataset
 from segcore.data.report import CheckReport, Problem, UnknownValue
+from segcore.decisions import Snap
 from tests.factories import CLASSES
 
 Make = Callable[..., DatasetConfig]
@@ -72,7 +73,9 @@ def test_every_bad_pair_is_left_out_counted_and_explained(tiny_dataset: Make) ->
     }
     assert (result.report.images, result.report.usable) == (16, 7)
     assert all(problem.excluded and problem.message.endswith((".", ".)")) for problem in result.report.problems)
-    assert result.report.unknown_colors == (UnknownValue((1, 2, 3), 64 * 64, 1, "scene02_frame1"),)
+    assert result.report.unknown_colors == (
+        UnknownValue((1, 2, 3), 64 * 64, 1, "scene02_frame1", (0, 0, 64, 64), "unlabeled", 3.7),
+    )
     assert {"damaged or cut off", "64 × 32", "colour (1, 2, 3)", "is empty"} <= {
         words
         for words in ("damaged or cut off", "64 × 32", "colour (1, 2, 3)", "is empty")
@@ -99,7 +102,9 @@ def test_unknown_colours_are_counted_over_all_masks(tiny_dataset: Make) -> None:
         Image.fromarray(pixels).save(mask)
     report = check_dataset(config).report
     assert report.usable == 8
-    assert report.unknown_colors[0] == UnknownValue((9, 9, 9), 2 + 3 + 4, 3, "scene00_frame0")
+    assert report.unknown_colors[0] == UnknownValue(
+        (9, 9, 9), 2 + 3 + 4, 3, "scene00_frame0", (10, 0, 12, 1), "unlabeled", 15.6
+    )
     assert (report.unknown_count, report.unknown_pixels) == (4, 12)
     assert report.unknown_colors[0].text == "colour (9, 9, 9)"
 
@@ -112,7 +117,8 @@ def test_masks_saved_as_jpeg_are_noted(tiny_dataset: Make) -> None:
     Image.fromarray(pixels).save(mask.with_suffix(".jpg"), quality=95)
     mask.unlink()
     result = check_dataset(config)
-    (problem,) = result.report.problems
+    problem, blended = result.report.problems
+    assert blended.kind == "blended colours" and isinstance(blended.action, Snap)
     assert problem.kind == "lossy mask" and not problem.excluded and "PNG" in problem.message
     assert result.report.usable == 8 and result.report.unknown_pixels > 0
     assert len(result.report.unknown_colors) <= 50 <= result.report.unknown_count
