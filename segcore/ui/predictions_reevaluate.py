@@ -27,7 +27,7 @@ NONE = ""
 """In place of a class of the dataset: it lacks that one."""
 
 _COLUMNS = 3
-"""So many classes stand beside each other; on a narrow screen below each other."""
+"""So many classes stand beside each other."""
 
 
 def draw(runs: Sequence[Run]) -> None:
@@ -157,17 +157,18 @@ def _map_classes(run: Run, dataset: Dataset) -> dict[str, str | None]:
     if not st.toggle(f"Say what the classes mean ({text})", value=not whole, key=Key.EVALUATE_MAP.of(place)):
         return {}
     chosen: dict[str, str | None] = {}
-    columns = st.columns(min(_COLUMNS, len(ours)))
+    st.caption("Below each class of the network: the dataset's class that it means. Several may mean the same.")
     for number, name in enumerate(ours):
+        if number % _COLUMNS == 0:
+            columns = st.columns(_COLUMNS, vertical_alignment="bottom")
         default = by_name[name]
-        with columns[number % len(columns)]:
-            meant = st.selectbox(
-                f"The network's {escape(name)} is",
-                [NONE, *theirs],
-                index=0 if default is None else 1 + theirs.index(default),
-                key=Key.EVALUATE_CLASS.of(f"{place}:{name}"),
-                format_func=lambda value: value or "not in the dataset",
-            )
+        meant = columns[number % _COLUMNS].selectbox(
+            escape(name),
+            [NONE, *theirs],
+            index=0 if default is None else 1 + theirs.index(default),
+            key=Key.EVALUATE_CLASS.of(f"{place}:{name}"),
+            format_func=lambda value: value or "none",
+        )
         if (meant or None) != default:
             chosen[name] = meant or None
     return chosen

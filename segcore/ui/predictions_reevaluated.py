@@ -34,10 +34,14 @@ def draw(run: Run, newest: str) -> None:
         width="stretch",
         height="content",
         column_config={
-            "mIoU": st.column_config.NumberColumn(
-                format="%.1f %%", help="Mean IoU of the classes that the network and the dataset both have."
+            "Classes": st.column_config.TextColumn(
+                help="Of the dataset's classes those that the network knows. The scores are over these alone: mIoU over "
+                "other classes does not compare."
             ),
-            "Accuracy": st.column_config.NumberColumn(format="%.1f %%", help="Pixel accuracy, over the same pixels."),
+            "mIoU": st.column_config.NumberColumn(format="%.1f %%", help="Mean IoU of these classes."),
+            "Accuracy": st.column_config.NumberColumn(
+                format="%.1f %%", help="Pixel accuracy, over the pixels of these classes."
+            ),
             "Trained on": st.column_config.TextColumn(help="So many of the images the network has learnt from."),
         },
     )
@@ -59,10 +63,7 @@ def draw(run: Run, newest: str) -> None:
         height="content",
         column_config={
             "Colour": st.column_config.ImageColumn(width="small"),
-            **{
-                name: st.column_config.NumberColumn(format="%.1f %%")
-                for name in ("IoU", "Found", "Share of the pixels")
-            },
+            **{name: st.column_config.NumberColumn(format="%.1f %%") for name in ("IoU", "Share")},
             "Found": st.column_config.NumberColumn(
                 format="%.1f %%", help="Share of the pixels of this class that were predicted as it: its accuracy."
             ),
@@ -97,7 +98,9 @@ def _own_row(run: Run) -> list[dict[str, Any]]:
     if own is None:
         return []
     found = scores(own.counts)
+    classes = len(own.counts[0])
     row = {"Dataset": run.config.dataset.name, "Images": f"{PARTS['val']} ({len(own.names):,})"}
+    row["Classes"] = f"{classes} of {classes}"
     return [{**row, **_numbers(found.miou, found.pixel_accuracy), "Trained on": "0", "When": "in training"}]
 
 
@@ -106,6 +109,7 @@ def _row(result: Reevaluation, *, outdated: bool) -> dict[str, Any]:
     return {
         "Dataset": result.dataset,
         "Images": f"{PARTS[result.part]} ({len(result.names):,})",
+        "Classes": f"{len(result.classes.common)} of {len(result.classes.dataset)}",
         **_numbers(result.scores.miou, result.scores.pixel_accuracy),
         "Trained on": trained,
         "When": f"{ago(result.time)}{', outdated' if outdated else ''}",
@@ -130,11 +134,11 @@ def _class_rows(result: Reevaluation) -> list[dict[str, Any]]:
             "Predicted as": ", ".join(row["means"]) or UNKNOWN,
             "IoU": 100 * row["iou"],
             "Found": 100 * row["accuracy"],
-            "Share of the pixels": 100 * row["pixels"] / total,
+            "Share": 100 * row["pixels"] / total,
         }
         for label, row in zip(result.classes.common, result.class_rows(), strict=True)
     ]
-    return sorted(rows, key=lambda row: row["Share of the pixels"], reverse=True)
+    return sorted(rows, key=lambda row: row["Share"], reverse=True)
 
 
 def _origin(result: Reevaluation) -> str:

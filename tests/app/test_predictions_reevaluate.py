@@ -116,6 +116,7 @@ def test_classes_are_mapped_by_hand(run: Run, other: Dataset, asked: list[Any]) 
     assert asked == [("other", "val", {"grass": "vegetation", "roof": "vegetation"})]
     shown = app.dataframe[1].value
     assert set(shown["Predicted as"]) == {"paved-area", "grass, roof"}
+    assert list(app.dataframe[0].value["Classes"]) == ["3 of 3", "2 of 3"]
     select(app, Key.EVALUATE_CLASS, f"{place}:paved-area").select("").run()
     for name in ("grass", "roof"):
         select(app, Key.EVALUATE_CLASS, f"{place}:{name}").select("").run()
