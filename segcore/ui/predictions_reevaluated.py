@@ -35,7 +35,7 @@ def draw(run: Run, newest: str) -> None:
         height="content",
         column_config={
             "Classes": st.column_config.TextColumn(
-                help="Of the dataset's classes those that the network knows. The scores are over these alone: mIoU over "
+                help="Of the dataset's classes those that the network knows. Scores are over these alone: mIoU over "
                 "other classes does not compare."
             ),
             "mIoU": st.column_config.NumberColumn(format="%.1f %%", help="Mean IoU of these classes."),
