@@ -21,6 +21,7 @@ PAGE = "pages/dataset.py"
 
 
 def fill(app: AppTest, config: DatasetConfig, name: str = "mine") -> None:
+    app.segmented_control(key=Key.ADD_FROM).set_value(dataset_form.FIELDS).run()
     app.text_input(key=Key.ADD_NAME).set_value(name)
     app.text_input(key=Key.ADD_IMAGES).set_value(str(config.images))
     app.text_input(key=Key.ADD_MASKS).set_value(str(config.masks))
