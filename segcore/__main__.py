@@ -30,6 +30,7 @@ from segcore.cli import (
     studies,
 )
 from segcore.errors import ExportError, LaunchError, SegcoreError, TrainingError
+from segcore.text import printable
 
 FLAGS = {
     "batch_size": "--batch-size",
@@ -138,8 +139,8 @@ def describe(error: SegcoreError, words: Sequence[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return `text` with its line breaks turned into blanks."""
-    return " ".join(text.split())
+    """Return `text` with its line breaks turned into blanks, and what would steer a terminal into escapes."""
+    return printable(" ".join(text.split()))
 
 
 if __name__ == "__main__":

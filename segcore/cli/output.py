@@ -14,6 +14,7 @@ import typer
 
 from segcore.errors import ConfigError
 from segcore.progress import Progress
+from segcore.text import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -23,7 +24,7 @@ PIPE_WIDTH = 160
 
 def say(text: str) -> None:
     """Tell something that is not the result: one line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def emit_json(value: Any) -> None:
@@ -60,12 +61,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
     for column in columns:
         table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: a name in square brackets is a name, no markup
+        # Text: a name in square brackets is a name, no markup.
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPE_WIDTH)
     if title is not None:
-        console.print(Text(title))
+        console.print(Text(printable(title)))
     console.print(table)
 
 

@@ -238,6 +238,10 @@ def _parse_rows(text: str, path: Path) -> list[tuple[str, Color]]:
             f"(here: {', '.join(missing)}).",
             field="classes",
         )
+    if len(lines) - 1 > IGNORE_INDEX:  # before each of them is looked at
+        raise ClassTableError(
+            f"{path} has {len(lines) - 1} classes; at most {IGNORE_INDEX} are possible.", field="classes"
+        )
     places = [header.index(column) for column in ("name", "r", "g", "b")]
     return [_parse_row(row, places, f"{path}, line {number}") for number, row in lines[1:]]
 
