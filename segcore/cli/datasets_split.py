@@ -121,9 +121,7 @@ def _divide(
     else:
         dataset.make_split(**shares)
         return
-    dividing.preview_split(dataset, grouping.groups, **shares)  # raises before anything is changed
-    dividing.set_groups(dataset, grouping)
-    dataset.make_split(**shares)
+    dividing.divide_by(dataset, grouping, **shares)
 
 
 def leakage_of_dataset(

@@ -5,7 +5,7 @@ What is here works on a dataset that was added, without reading its masks again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,18 @@ def preview_split(
     return split_by_group(groups, pixels, val=val, test=test, seed=seed)
 
 
+def divide_by(dataset: Dataset, grouping: Grouping, *, val: float = 0.2, test: float = 0.0, seed: int = 0) -> Split:
+    """Make a grouping the dataset's own and divide by it; nothing is changed where it has too few scenes.
+
+    Raises:
+        SplitError: there are too few groups.
+        WorkspaceError: the dataset cannot be written.
+    """
+    preview_split(dataset, grouping.groups, val=val, test=test, seed=seed)
+    set_groups(dataset, grouping)
+    return dataset.make_split(val=val, test=test, seed=seed)
+
+
 def split_at_random(dataset: Dataset, *, val: float = 0.2, test: float = 0.0, seed: int = 0) -> Split:
     """Divide image by image, as if each were a scene of its own, and keep that split.
 
@@ -176,16 +188,19 @@ def class_shares(dataset: Dataset, split: Split | None) -> list[dict[str, Any]]:
     A part without images, or without labelled pixels, has NaN.
     """
     columns = {"all": dataset.names, **{part: getattr(split, part) if split else () for part in PARTS}}
-    known = set(dataset.names)
     rows: list[dict[str, Any]] = [{"class": info.name} for info in dataset.table.trained]
     for part, names in columns.items():
-        pixels = np.zeros(len(rows))
-        for name in names:
-            if name in known:
-                pixels += dataset.class_pixels(name)
+        pixels = class_pixels(dataset, names)
         for row, count in zip(rows, pixels, strict=True):
             row[part] = float(count / pixels.sum()) if pixels.sum() else float("nan")
     return rows
+
+
+def class_pixels(dataset: Dataset, names: Iterable[str]) -> np.ndarray:
+    """Return the pixels of each trained class in these images together, (C,) int64; names it lacks count nothing."""
+    wanted = set(names)
+    found = [fact.class_pixels for fact in dataset.facts if fact.name in wanted]
+    return np.array(found, dtype=np.int64).reshape(len(found), len(dataset.table.trained)).sum(axis=0)
 
 
 def shares(split: Split | None) -> tuple[float, float]:
