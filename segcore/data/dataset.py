@@ -44,15 +44,20 @@ class Dataset:
 
     def exists(self) -> bool:
         """Whether this is (still) a dataset's directory."""
-        return (self.path / "dataset.json").is_file()
+        return self.state_path.is_file()
 
     @property
     def name(self) -> str:
         return self.path.name
 
     @property
+    def state_path(self) -> Path:
+        """The file that tells all that is known of it."""
+        return self.path / "dataset.json"
+
+    @property
     def _state(self) -> DatasetState:
-        return read_state(self.path / "dataset.json")
+        return read_state(self.state_path)
 
     @property
     def config(self) -> DatasetConfig:

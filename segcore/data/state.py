@@ -19,7 +19,7 @@ from segcore.data.pairing import Pair, find_files
 from segcore.data.report import CheckReport, ImageFacts
 from segcore.data.splits import Split
 from segcore.errors import ClassTableError, DatasetError, NotFoundError, WorkspaceError
-from segcore.files import FileCache, read_json, write_json
+from segcore.files import FileCache, describe_os_error, read_json, write_json
 from segcore.progress import Progress
 
 
@@ -140,14 +140,20 @@ def list_sources(config: DatasetConfig) -> dict[str, dict[str, list[int]]]:
     return listed
 
 
-def write_state(directory: Path, state: DatasetState) -> None:
-    """Write dataset.json; sources inside the dataset's own directory by relative path, so that it can move."""
+def write_state(directory: Path, state: DatasetState, path: Path | None = None) -> None:
+    """Write dataset.json, or another file of the dataset; sources inside the dataset's own directory by relative path,
+    so that it can move."""
     value = state.to_json()
     for part, folder in (("images", state.config.images), ("masks", state.config.masks)):
         if folder.is_relative_to(directory):
             value["config"][part] = folder.relative_to(directory).as_posix()
     value[_CHECKSUM] = _checksum(value)
-    write_json(directory / "dataset.json", value)
+    path = path or directory / "dataset.json"
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise describe_os_error(error, path) from error
+    write_json(path, value)
 
 
 _CHECKSUM = "checksum"
@@ -160,16 +166,17 @@ def _checksum(value: dict[str, Any]) -> int:
 
 
 def _load(path: Path) -> DatasetState:
+    directory = path.parent if path.name == "dataset.json" else path.parents[1]
     value = read_json(path)
     if value is None:
-        raise NotFoundError(f"There is no dataset {path.parent.name!r} (any more).", field="dataset")
+        raise NotFoundError(f"There is no dataset {directory.name!r} (any more).", field="dataset")
     if _CHECKSUM in value and value[_CHECKSUM] != _checksum(value):
         raise WorkspaceError(
             f"{path} is not as it was written: damaged, or changed by hand. Restore it from a copy, or remove the "
-            f"dataset {path.parent.name!r} and add it again. Where the change is meant, delete its line {_CHECKSUM!r}."
+            f"dataset {directory.name!r} and add it again. Where the change is meant, delete its line {_CHECKSUM!r}."
         )
     try:
-        places = {part: path.parent / value["config"][part] for part in ("images", "masks")}
+        places = {part: directory / value["config"][part] for part in ("images", "masks")}
         state = DatasetState(
             config=DatasetConfig.from_json({**value["config"], **places}),
             fingerprint=value["fingerprint"],
@@ -183,7 +190,7 @@ def _load(path: Path) -> DatasetState:
     except (KeyError, TypeError, ValueError, AttributeError, DatasetError) as error:
         raise WorkspaceError(
             f"{path} is not understood ({error!r}); perhaps another version wrote it. Remove the dataset "
-            f"{path.parent.name!r} and add it again."
+            f"{directory.name!r} and add it again."
         ) from error
 
 

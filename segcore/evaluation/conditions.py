@@ -75,7 +75,7 @@ def of_study(study: Study) -> Conditions:
     return Conditions(
         dataset=dataset.name,
         dataset_fingerprint=str(shared["dataset_fingerprint"]),
-        classes=dataset.classes,
+        classes=dataset.meaning.classes,
         split_fingerprint=str(shared.get("split_fingerprint") or _split_fingerprint(study)),
         decoder=study.decoder,
         folds=" and ".join(map(str, sorted(folds))) or str(shared.get("folds", 0)),

@@ -116,7 +116,7 @@ class Search:
     def _look(self, name: str, networks: Sequence[Network]) -> list[Suspect]:
         pair, config = self.dataset.pair(name), self.runs[0].config
         image = _read(pair.image, config)
-        labels, _ = read_mask(pair.mask, ClassTable(config.dataset.classes), reading=self.dataset.report.mask_reading)
+        labels, _ = read_mask(pair.mask, ClassTable.of(config.dataset), reading=self.dataset.report.mask_reading)
         height, width = image.shape[:2]
         found = [network(image) for network in networks]
         truth = resize_labels(labels, width, height) if labels.shape != (height, width) else labels

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from segcore.config import IGNORE_INDEX, Recipe, RunConfig
+from segcore.data.launched import as_launched
 from segcore.data.loaders import Loaders, build_loaders
 from segcore.data.prepared import Prepared, prepare, prepared_size
 from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
-from segcore.errors import DatasetError
 from segcore.evaluation.metrics import majority_baseline
 from segcore.training.group import Group
 from segcore.training.pace import Pace
@@ -26,18 +26,17 @@ LOADER_PROCESSES = 8
 def prepare_data(config: RunConfig, workspace: Workspace, tell: Callable[[str], None]) -> Prepared:
     """Return the run's dataset, prepared now where that is not done yet, or is damaged.
 
+    What was decided about the dataset since the launch does not touch the run.
+
     Raises:
-        DatasetError: it is not the dataset that the study was launched on, or cannot be used any more.
+        DatasetError: its files are not those that the study was launched on, or cannot be used any more.
     """
-    dataset = DatasetStore(workspace).get(config.dataset.name)
-    if dataset.changed():
-        # Other times do not mean other files.
-        dataset.refresh(lambda done, total: tell(f"checking image {done} of {total}"))
-    if dataset.fingerprint != config.dataset_fingerprint:
-        raise DatasetError(
-            f"Dataset {dataset.name!r} has changed since study {config.study!r} was launched; its runs would no longer "
-            "compare. Launch a new study on the dataset as it is now."
-        )
+    dataset = as_launched(
+        DatasetStore(workspace).get(config.dataset.name),
+        config.dataset,
+        config.dataset_fingerprint,
+        lambda done, total: tell(f"checking image {done} of {total}"),
+    )
     size = prepared_size(config.recipe)
     return prepare(
         dataset,

@@ -102,7 +102,7 @@ def truth(mask: Mask, width: int, height: int) -> Packed:
 @st.cache_data(max_entries=64, show_spinner="Reading the mask …")
 def _truth(key: readers.Stamp, config_json: str, reading: Reading | None, width: int, height: int) -> Packed:
     config = DatasetConfig.model_validate_json(config_json)
-    labels, _ = read_mask(Path(key[0]), ClassTable(config.classes), reading=reading)
+    labels, _ = read_mask(Path(key[0]), ClassTable.of(config), reading=reading)
     return pack_labels(labels if labels.shape == (height, width) else resize_labels(labels, width, height))
 
 

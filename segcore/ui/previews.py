@@ -69,10 +69,10 @@ def _image_and_truth(run: Run, name: str, side: int) -> tuple[np.ndarray, np.nda
         dataset = DatasetStore().get(run.config.dataset.name)
         pair = dataset.pair(name)
         image = readers.image(pair.image, readers.PREVIEW_SIDE)
-        truth = readers.labels(pair.mask, dataset.config, readers.PREVIEW_SIDE, reading=dataset.report.mask_reading)
+        truth = readers.labels(pair.mask, run.config.dataset, readers.PREVIEW_SIDE, reading=dataset.report.mask_reading)
     except SegcoreError:
         return None
-    return image, figures.colorize(truth, palette(dataset.table.classes))
+    return image, figures.colorize(truth, palette(run.config.dataset.trained_classes))
 
 
 NOT_LABELLED = (0, 0, 0)

@@ -95,7 +95,7 @@ def _image(key: Stamp, max_side: int) -> np.ndarray:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _labels(key: Stamp, classes_json: str, reading: Reading | None, max_side: int) -> np.ndarray:
     config = DatasetConfig.model_validate_json(classes_json)
-    found, _ = read_mask(Path(key[0]), ClassTable(config.classes), reading=reading)
+    found, _ = read_mask(Path(key[0]), ClassTable.of(config), reading=reading)
     height, width = found.shape
     scale = min(1.0, max_side / max(height, width))
     return resize_labels(found, max(1, round(width * scale)), max(1, round(height * scale)))
@@ -164,10 +164,10 @@ def image_and_truth(run: Run, name: str, side: int) -> tuple[np.ndarray, np.ndar
         dataset = DatasetStore().get(run.config.dataset.name)
         pair = dataset.pair(name)
         picture = _square(stamp(pair.image), side)
-        truth = labels(pair.mask, dataset.config, reading=dataset.report.mask_reading)
+        truth = labels(pair.mask, run.config.dataset, reading=dataset.report.mask_reading)
     except SegcoreError:
         return None
-    return picture, figures.colorize(resize_labels(truth, side, side), palette(dataset.table.classes))
+    return picture, figures.colorize(resize_labels(truth, side, side), palette(run.config.dataset.trained_classes))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

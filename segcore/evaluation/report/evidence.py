@@ -108,7 +108,7 @@ def _scenes(study: Study) -> str:
 def _class_table(study: Study) -> Html:
     entries = [
         tag("span", swatch(css(c.color)), c.name + (" (ignored)" if c.ignore else ""), class_="entry")
-        for c in study.dataset.classes
+        for c in study.dataset.meaning.classes
     ]
     return tag("p", joined(entries, " "), class_="legend")
 

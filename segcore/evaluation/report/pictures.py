@@ -12,6 +12,7 @@ from PIL import Image
 from segcore import figures
 from segcore.data.classes import palette
 from segcore.data.dataset import Dataset
+from segcore.data.launched import as_launched
 from segcore.data.readers import read_image, read_mask, resize_labels
 from segcore.data.store import DatasetStore
 from segcore.errors import SegcoreError
@@ -37,7 +38,7 @@ def add_previews(page: Page, findings: Findings, workspace: Workspace) -> None:
     if not names:
         return
     dataset = _dataset(study, workspace)
-    colors = palette(study.dataset.classes)
+    colors = palette(study.dataset.trained_classes)
     maps: list[np.ndarray] = []
     blocks: list[Html] = []
     for name in names:
@@ -78,7 +79,7 @@ def _dataset(study: Study, workspace: Workspace) -> Dataset | None:
     """Return the dataset as the study had it; None where it is gone or has changed."""
     try:
         dataset = DatasetStore(workspace).get(study.dataset.name)
-        return dataset if dataset.fingerprint == study.shared["dataset_fingerprint"] else None
+        return as_launched(dataset, study.dataset, study.shared["dataset_fingerprint"])
     except SegcoreError:
         return None
 

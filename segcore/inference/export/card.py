@@ -112,7 +112,7 @@ def _data(run: Run, config: RunConfig) -> list[str]:
     cells = of_run(run)
     scenes = UNKNOWN if cells is None else f"{len(cells.groups)} in the validation images"
     rule = dataset.group_regex or ("the parent folder" if dataset.group_by_folder else "none: each image is its own")
-    ignored = [info.name for info in dataset.classes if info.ignore]
+    ignored = [info.name for info in dataset.meaning.classes if info.ignore]
     rows = [
         ("dataset", f"{dataset.name}{' (generated, not photographed)' if dataset.synthetic else ''}"),
         ("fingerprint of the files", config.dataset_fingerprint),
