@@ -207,3 +207,33 @@ def test_ctrl_c_ends_it_and_leaves_whole_files_only(
     names = [str(tmp_path / name) for name in ("a.jpg", "b.tif")]
     assert main(["predict", str(trained.path), *names, "--out", str(tmp_path / "out")]) == 130
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"a.png", "classes.csv"}
+
+
+@pytest.mark.parametrize("kind", ["RGBA.png", "LA.png", "palette.png", "RGBA.webp"])
+def test_transparent_pixels_hold_nothing(predict: Call, tmp_path: Path, kind: str) -> None:
+    mode, _, suffix = kind.partition(".")
+    image = Image.open(photo(tmp_path / "photo.png"))
+    empty = np.zeros((64, 64), bool)
+    empty[:10, :40] = True
+    if mode == "palette":
+        indices = np.where(empty, 7, np.asarray(image.convert("L")) // 32 * 2)
+        made = Image.fromarray(indices.astype(np.uint8))
+        made.putpalette(bytes(range(48)))
+        made.save(tmp_path / "seen.png", transparency=7)
+    else:
+        made = image.convert(mode)
+        made.putalpha(Image.fromarray(np.where(empty, 0, 200).astype(np.uint8)))
+        made.save(tmp_path / f"seen.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
+    row = predict(tmp_path / f"seen.{suffix}", "--overlay")[f"seen.{suffix}"]
+    mask = np.asarray(Image.open(row["mask"]))
+    np.testing.assert_array_equal(mask == 255, empty)
+    assert row["nodata"] == pytest.approx(400 / 64**2)
+
+
+def test_an_opaque_image_is_the_same_with_alpha_and_without(predict: Call, tmp_path: Path) -> None:
+    image = Image.open(photo(tmp_path / "plain.png"))
+    image.convert("RGBA").save(tmp_path / "opaque.png")
+    rows = predict(tmp_path / "plain.png", tmp_path / "opaque.png")
+    plain, opaque = (np.asarray(Image.open(rows[name]["mask"])) for name in ("plain.png", "opaque.png"))
+    np.testing.assert_array_equal(plain, opaque)
+    assert rows["opaque.png"]["nodata"] == 0.0

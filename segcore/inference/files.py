@@ -97,8 +97,22 @@ def open_source(path: Path) -> Iterator[Source]:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # it comes at half of what is refused
-        pixels = read_image(path)
-    yield Source(rows_of(pixels), Grid(*pixels.shape[:2]), lambda _top, _bottom: None, str)
+        pixels, seen = read_image(path), _seen(path)
+    valid = (lambda _top, _bottom: None) if seen is None else (lambda top, bottom: seen[top:bottom])
+    yield Source(rows_of(pixels), Grid(*pixels.shape[:2]), valid, str)
+
+
+def _seen(path: Path) -> np.ndarray | None:
+    """Return which pixels of an image that has been read are not wholly transparent, (H, W) bool; None where all are.
+
+    The network is shown the colours below them all the same, as in training.
+    """
+    with Image.open(path) as image:
+        if not image.has_transparency_data:
+            return None
+        whole = image if "A" in image.getbands() else image.convert("RGBA")
+        seen = np.asarray(whole.getchannel("A")) > 0
+    return None if seen.all() else seen
 
 
 def mask_suffix(path: Path, geotiff: bool) -> str:

@@ -25,6 +25,7 @@ from segcore.inference.export.writing import export
 from segcore.models.build import Segmenter, skeleton
 from segcore.runs import Run
 from tests import factories
+from tests.inference.conftest import set_geometry
 
 PAIRS = [
     ("resnet18", "unet"),
@@ -220,6 +221,13 @@ def test_the_model_card_says_what_it_must(tmp_path: Path, run: Run, store: Any, 
     for info in run.config.dataset.trained_classes:
         assert f"| {info.name} |" in card
     assert "6 to train on, 2 to validate" in card and run.config.dataset_fingerprint in card
+    assert "trained on have about 96 × 96 pixels. In one with more than 2 times that" in card
+
+
+def test_networks_of_crops_take_images_of_any_size(tmp_path: Path, run: Run) -> None:
+    set_geometry(run, "crop")
+    export(run, "bundle", tmp_path / "b")
+    assert "cut it into tiles" not in (tmp_path / "b" / bundle.CARD).read_text()
 
 
 def test_names_in_the_model_card_are_no_markup(tmp_path: Path, run: Run) -> None:

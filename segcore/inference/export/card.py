@@ -23,6 +23,7 @@ from segcore.evaluation.standings import Standing
 from segcore.evaluation.studies import compare_study
 from segcore.evaluation.verdicts import points_text
 from segcore.inference.export import Verification
+from segcore.inference.large import MUCH_LARGER, training_size
 from segcore.models import catalog
 from segcore.models.licenses import commercial
 from segcore.models.origin import origin
@@ -50,7 +51,7 @@ def model_card(run: Run, config: RunConfig, facts: dict[str, Any], checks: Seque
         f"A network that says of every pixel of an image which of {len(facts['classes'])} classes it shows: backbone "
         f"`{config.encoder}`{start}, decoder {decoder}. Run `{run.name}` of study `{config.study}`, exported on "
         f"{time.strftime('%Y-%m-%d')} by segcore {__version__}.",
-        *_use(config, facts),
+        *_use(config, facts, training_size(run)),
         *_data(run, config),
         *_scores(run, standing),
         *_classes(run, config.dataset.trained_classes, standing),
@@ -80,9 +81,17 @@ def _standing(study: Study, run: Run) -> Standing | None:
     return next((standing for standing in found if run in standing.contender.runs), None)
 
 
-def _use(config: RunConfig, facts: dict[str, Any]) -> list[str]:
+def _use(config: RunConfig, facts: dict[str, Any], trained_on: tuple[int, int] | None) -> list[str]:
     fixed = ["- The ONNX graph takes images of one size alone, as the backbone is built for it."] * facts["fixed_size"]
     invented = ["- It was trained on generated images: it knows no photograph."] * config.dataset.synthetic
+    large = []
+    if config.recipe.geometry == "resize" and trained_on is not None:
+        height, width = trained_on
+        large = [
+            f"- The images it was trained on have about {width:,} × {height:,} pixels. In one with more than "
+            f"{MUCH_LARGER:g} times that width or height, what it shows gets too small to be found: cut it into tiles "
+            "of about that size first. segcore's `predict` command looks in such windows by itself."
+        ]
     return [
         "## Intended use and limits",
         "\n".join(
@@ -90,6 +99,7 @@ def _use(config: RunConfig, facts: dict[str, Any]) -> list[str]:
                 "- Meant for images like those it was trained on: the same kind of camera, height, season and place. "
                 "What it is worth on others is not known; look at masks before relying on them.",
                 f"- Scale matters. {facts['scale']}",
+                *large,
                 "- It answers one of its classes everywhere, also where an image shows something else. Its "
                 "probabilities are no calibrated ones: it is often surer than right.",
                 "- Not to be the sole ground of decisions about people or their safety.",
