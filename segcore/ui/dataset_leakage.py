@@ -127,7 +127,7 @@ def _preview(dataset: Dataset, plan: Mending) -> None:
         }
         for name, (before, after) in sorted(plan.moved.items())
     ]
-    with st.popover("What changes", icon=":material/list:"):
+    with st.expander("What changes", icon=":material/list:"):
         st.dataframe(rows, hide_index=True, key="dataset.leakage.changes")
 
 
