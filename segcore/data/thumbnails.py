@@ -30,7 +30,7 @@ _QUALITY = 82
 
 
 def thumbnails(
-    dataset: Dataset, names: Sequence[str] | None = None, progress: Progress = silent
+    dataset: Dataset, names: Sequence[str] | None = None, progress: Progress = silent, *, make: bool = True
 ) -> dict[str, Path | None]:
     """Return the thumbnail of each image, making those that are missing.
 
@@ -38,6 +38,7 @@ def thumbnails(
         dataset: whose.
         names: of usable pairs; by default all.
         progress: counts what has to be made; not called where nothing has.
+        make: what is missing; else it is None.
 
     Returns:
         name -> a JPEG file of at most `SIDE` pixels a side; None where the image cannot be read any more.
@@ -50,7 +51,10 @@ def thumbnails(
     chosen = [known.get(name) or dataset.image_facts(name) for name in (known if names is None else names)]
     images = dataset.config.images
     wanted = {dataset.path / "thumbnails" / f"{fact.digest}.jpg": images / fact.image for fact in chosen}
-    gone = _make(wanted, progress, {f"{fact.digest}.jpg" for fact in known.values()})
+    if make:
+        gone = _make(wanted, progress, {f"{fact.digest}.jpg" for fact in known.values()})
+    else:
+        gone = set(wanted) - _there(wanted)
     places = ((fact.name, dataset.path / "thumbnails" / f"{fact.digest}.jpg") for fact in chosen)
     return {name: None if place in gone else place for name, place in places}
 
@@ -79,13 +83,12 @@ def _make(wanted: Mapping[Path, Path], progress: Progress, keep: set[str] | None
 
     `keep` are the names that may stay; without it all do.
     """
-    folders = {place.parent for place in wanted}
-    there = {folder / name for folder in folders for name in _whole_files(folder)}
+    there = _there(wanted)
     missing = [(place, image) for place, image in wanted.items() if place not in there]
     if not missing:
         return set()
     try:
-        for folder in folders:
+        for folder in {place.parent for place in wanted}:
             folder.mkdir(parents=True, exist_ok=True)
         made = list(ordered_map(_draw, missing, progress))
         if keep is not None:
@@ -97,11 +100,13 @@ def _make(wanted: Mapping[Path, Path], progress: Progress, keep: set[str] | None
     return {place for (place, _), done in zip(missing, made, strict=True) if not done}
 
 
-def _whole_files(folder: Path) -> set[str]:
-    """Return the names of the files in a folder that hold anything: one torn by a crash holds nothing."""
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        return {entry.name for entry in entries if entry.is_file() and entry.stat().st_size}
-    return set()
+def _there(wanted: Iterable[Path]) -> set[Path]:
+    """Return all thumbnails in the folders of those wanted; one torn by a crash holds nothing, and counts as none."""
+    found: set[Path] = set()
+    for folder in {place.parent for place in wanted}:
+        with suppress(FileNotFoundError), os.scandir(folder) as entries:
+            found.update(folder / entry.name for entry in entries if entry.is_file() and entry.stat().st_size)
+    return found
 
 
 def _draw(task: tuple[Path, Path]) -> bool:

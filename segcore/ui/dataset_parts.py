@@ -1,0 +1,50 @@
+"""The parts of a dataset's split as the screens name them, and small pieces that its tabs share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from segcore.data import thumbnails as kept
+from segcore.data.dataset import Dataset
+from segcore.progress import once_needed
+from segcore.ui.components import progress_bar
+from segcore.ui.state import Key
+
+PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
+SWATCH = st.column_config.ImageColumn("", width=40)
+
+
+def parts(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    """Return the names of the images in each part of the split that has any; nothing without a split."""
+    split = dataset.split
+    if split is None:
+        return {}
+    return {part: getattr(split, part) for part in PARTS if getattr(split, part)}
+
+
+def pictures(dataset: Dataset, names: Sequence[str]) -> dict[str, Path | None]:
+    """Return the thumbnail of each image, made with a bar where any is missing.
+
+    Where the bar was cancelled, or the page was drawn anew meanwhile, those there are, and a button for the others:
+    to begin again at once would make cancelling impossible.
+    """
+    state, begun = st.session_state, f"thumbnails.begun:{dataset.path}"
+    if state.get(begun):
+        found = kept.thumbnails(dataset, names, make=False)
+        missing = sum(place is None for place in found.values())
+        if missing:
+            st.button(
+                f"Make the {missing:,} thumbnails that are missing",
+                key=Key.BROWSE_THUMBNAILS,
+                icon=":material/imagesmode:",
+                on_click=lambda: state.pop(begun, None),
+            )
+            return found
+    state[begun] = True
+    with once_needed(lambda: progress_bar("Making thumbnails")) as progress:
+        found = kept.thumbnails(dataset, names, progress)
+    state.pop(begun)
+    return found
