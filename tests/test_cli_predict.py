@@ -69,11 +69,25 @@ def test_folders_and_patterns_give_images(tmp_path: Path) -> None:
         (photos / other).parent.mkdir(parents=True, exist_ok=True)
         (photos / other).write_bytes(b"x")
     out = photos / "out"
-    assert collect([str(photos)], out) == [a, b, c]
-    assert collect([str(photos / "*.jpg")], out) == [a]
-    assert collect([str(photos / "**" / "*.tif"), str(a), str(photos)], out) == [c, a, b]
+    top, sub = Path(), Path("sub")
+    assert list(collect([str(photos)], out).items()) == [(a, top), (b, top), (c, sub)]
+    assert collect([str(photos / "*.jpg")], out) == {a: top}
+    named = collect([str(photos / "**" / "*.tif"), str(a), str(photos)], out)
+    assert list(named.items()) == [(c, sub), (a, top), (b, top)]
+    assert collect([str(tmp_path / "ph*" / "sub" / "*")], out) == {c: Path("photos") / "sub"}
     bracket = photo(tmp_path / "img[1].jpg")  # the name of a file is no pattern
-    assert collect([str(bracket)], out) == [bracket]
+    assert collect([str(bracket)], out) == {bracket: top}
+
+
+def test_images_of_one_name_in_several_folders_keep_them(predict: Call, tmp_path: Path) -> None:
+    """Cameras begin to count anew with each flight."""
+    for flight in ("one", "two"):
+        photo(tmp_path / "photos" / flight / "DJI_0001.jpg")
+    predict(tmp_path / "photos", "--overlay")
+    out = tmp_path / "out"
+    assert {file.relative_to(out).as_posix() for file in out.rglob("*.*")} == {
+        "classes.csv", "one/DJI_0001.png", "two/DJI_0001.png", "one/DJI_0001.overlay.jpg", "two/DJI_0001.overlay.jpg"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segcore.cli.output import Json, emit_json, print_table, say
-from segcore.cli.predict_files import collect, targets_of, write_classes
+from segcore.cli.predict_files import collect, make_folders, targets_of, write_classes
 from segcore.errors import ConfigError, SegcoreError
 from segcore.files import user_path
 from segcore.progress import Progress, silent
@@ -60,10 +60,11 @@ def predict(
 ) -> None:
     """Predict the masks of images with the best weights of a run.
 
-    A mask is called like its image: a palette PNG, or a GeoTIFF on the same grid where the image is one. Its values are
-    the rows of the classes.csv beside it, and 255 where the image holds nothing. TIFFs may be of any size; other images
-    have up to 178 million pixels. An image that cannot be read is said, and the others are predicted all the same; the
-    exit code is then 1.
+    A mask is called like its image, and lies in a sub-folder of the same name where images are given as a folder or a
+    pattern: a palette PNG, or a GeoTIFF on the same grid where the image is one. Its values are the rows of the
+    classes.csv in the folder for the masks, and 255 where the image holds nothing. TIFFs may be of any size; other
+    images have up to 178 million pixels. An image that cannot be read is said, and the others are predicted all the
+    same; the exit code is then 1.
     """
     from segcore.cli.runs import find_run
     from segcore.store import RunStore
@@ -83,6 +84,7 @@ def predict(
     wishes = Wishes(tta=tta, look=look, overlay=overlay, geotiff=geotiff, polygons=polygons)  # type: ignore[arg-type]
     rows: list[dict[str, Any]] = []
     write_classes(predictor.classes, out)
+    make_folders(target.parent for target in targets)
     with _bars(len(files)) as bars:
         for file, target in zip(files, targets, strict=True):
             progress = bars.begin(file.name)

@@ -68,6 +68,8 @@ class GeoTiff:
         self._channels, self._palette, self._top = _channels(dataset, name)
         self._masked = any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums)
         self._brightest = 0
+        self._guessed = _guessed(dataset)
+        """Channels of which three had to be chosen; 0 where the file says which, or there is no choice."""
 
     def valid(self, top: int, bottom: int) -> np.ndarray | None:
         """Return which pixels of the rows top .. bottom - 1 hold something, (bottom - top, W) bool.
@@ -84,13 +86,19 @@ class GeoTiff:
 
     @property
     def warning(self) -> str:
-        """What is odd about the values read so far; "" where nothing is."""
+        """What is odd about the file and the values read so far; "" where nothing is."""
+        odd = []
+        if self._guessed:
+            odd.append(
+                f"none of its {self._guessed} channels is called red, green or blue, so the first three were taken for "
+                "these"
+            )
         if self._top > 255 and 0 < self._brightest < self._top // _DARK:
-            return (
+            odd.append(
                 f"its {self._top.bit_length()}-bit values reach only {self._brightest:,} of {self._top:,}, so it was "
                 "nearly black to the network; scale it to 8 bits as the training images were"
             )
-        return ""
+        return "; ".join(odd)
 
     def shrunk(self, max_side: int) -> np.ndarray:
         """Return the whole as (h, w, 3) uint8 RGB, its longer side at most `max_side`.
@@ -227,3 +235,10 @@ def _channels(dataset: DatasetReader, name: str) -> tuple[list[int], np.ndarray 
         raise ImageReadError(f"{name} has a mask but no picture.")
     bits = dataset.tags(channels[0], ns="IMAGE_STRUCTURE").get("NBITS")
     return channels, None, 2 ** int(bits) - 1 if bits else int(np.iinfo(dataset.dtypes[channels[0] - 1]).max)
+
+
+def _guessed(dataset: DatasetReader) -> int:
+    """Return how many channels stand to choice where the file does not say what they mean; 0 where none do."""
+    seen = [meaning for meaning in dataset.colorinterp if meaning != ColorInterp.alpha]
+    named = {ColorInterp.red, ColorInterp.green, ColorInterp.blue} <= set(seen)
+    return 0 if named or len(seen) <= 3 or ColorInterp.palette in seen[:1] else len(seen)

@@ -156,6 +156,24 @@ def test_channels_are_found_by_their_meaning(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(write(tmp_path / "grey.tif", values[:1])), values[[0, 0, 0]])
 
 
+def test_channels_without_a_meaning_are_said(tmp_path: Path) -> None:
+    """Bands of a multispectral camera are rarely in the order red, green, blue."""
+    values = noise(5, 40, 50)
+    with open_geotiff(write(tmp_path / "many.tif", values, photometric="minisblack")) as many:
+        assert (
+            many.warning
+            == "none of its 5 channels is called red, green or blue, so the first three were taken for these"
+        )
+    for name, some, options in (
+        ("rgb.tif", values[:3], {"photometric": "rgb"}),
+        ("rgba.tif", values[:4], {"photometric": "rgb", "alpha": "yes"}),
+        ("three.tif", values[:3], {"photometric": "minisblack"}),
+        ("grey.tif", values[:1], {}),
+    ):
+        with open_geotiff(write(tmp_path / name, some, **options)) as plain:
+            assert plain.warning == "", name
+
+
 def test_sixteen_bits_are_scaled_as_for_training(tmp_path: Path) -> None:
     values = noise(3, 40, 50, "uint16")
     path = write(tmp_path / "deep.tif", values)
