@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,6 +174,29 @@ def image_names(folder: Path) -> dict[Path, str]:
     return {image_of[key]: name for key, name in names.items()}
 
 
+def image_groups(config: DatasetConfig, names: Mapping[Path, str]) -> dict[Path, str]:
+    """Return the group of each image as `config` tells it; its name where nothing does.
+
+    Raises:
+        DatasetError: there is an expression for groups, and it matches none of them.
+    """
+    found = {
+        image: _group(image, config.images, config.group_regex, config.group_by_folder, whole_path=False)
+        for image in names
+    }
+    if config.group_regex and found and not any(found.values()):
+        raise _matches_no_name(config.group_regex, next(iter(found)))
+    return {image: names[image] if group is None else group for image, group in found.items()}
+
+
+def _matches_no_name(regex: str, example: Path) -> DatasetError:
+    return DatasetError(
+        f"The regular expression {regex!r} matches no image name, e.g. not {example.stem!r}. Correct it, or give none "
+        "to make every image a group of its own.",
+        field="group_regex",
+    )
+
+
 def _matching(folder: Path, regex: str, field: str, what: str) -> list[Path]:
     """Return the image files under `folder` whose paths below it match `regex`, sorted."""
     files = _list_files(folder)
@@ -320,8 +343,4 @@ def _check_pairs(
             field="masks",
         )
     if regex and len(ungrouped) == len(pairs):
-        raise DatasetError(
-            f"The regular expression {regex!r} matches no image name, e.g. not {pairs[0].image.stem!r}. Correct "
-            "it, or give none to make every image a group of its own.",
-            field="group_regex",
-        )
+        raise _matches_no_name(regex, pairs[0].image)

@@ -155,7 +155,7 @@ def _examples(guess: Guess) -> None:
 
 @st.cache_data(ttl=60, max_entries=16, show_spinner="Reading examples …", hash_funcs={Guess: lambda guess: _key(guess)})
 def _drawn(guess: Guess, classes: tuple[ClassInfo, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return image and labels, 255 where nothing is learnt, of each example at screen size."""
+    """Return the middle of image and labels, 255 where nothing is learnt, of each example at screen size."""
     table = ClassTable(classes)
     outlines = draw_examples(guess) if guess.annotations else None
     drawn = []
@@ -166,8 +166,16 @@ def _drawn(guess: Guess, classes: tuple[ClassInfo, ...]) -> list[tuple[np.ndarra
             labels, _ = read_mask(pair.mask, table, size=size)
         else:
             labels, _ = table.indices_to_labels(resize_labels(outlines[number], *size))
-        drawn.append((picture, labels))
+        drawn.append((_square(picture), _square(labels)))
     return drawn
+
+
+def _square(pixels: np.ndarray) -> np.ndarray:
+    """Return the middle of a picture, (H, W, …), so that examples of any shape stand in rows."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
 
 
 def _key(guess: Guess) -> str:
@@ -181,23 +189,28 @@ def _key(guess: Guess) -> str:
 def _corrections(slots: scenes.Slots, guess: Guess) -> None:
     """Draw the fields for what else was guessed."""
     with st.expander("Correct folders, pairing and scenes", icon=":material/tune:"):
-        fixed = bool(guess.annotations)  # masks are drawn from the outlines
-        left, right = st.columns(2)
-        for column, key, label, field in (
-            (left, Key.ADD_IMAGES, "Folder of images", "images"),
-            (right, Key.ADD_MASKS, "Folder of masks", "masks"),
-            (left, Key.ADD_IMAGE_REGEX, "Expression for images", "image_regex"),
-            (right, Key.ADD_MASK_REGEX, "Expression for masks", "mask_regex"),
-        ):
-            with column:
-                st.text_input(label, key=key, help=DatasetConfig.help(field), disabled=fixed)
-                slots[field] = st.container()
-        st.caption(
-            "Without expressions, images and masks pair by file name up to the suffix. An expression matches the whole "
-            r"path below the folder; what stands in brackets must be equal, as in `(.+)\.jpg` and `(.+)_mask\.png`."
-        )
+        if not guess.annotations:  # else masks are drawn from the outlines
+            _pairing(slots)
         scenes.grouping()
         slots["group_regex"] = st.container()
+
+
+def _pairing(slots: scenes.Slots) -> None:
+    """Draw the fields for where images and masks are, and how they belong together."""
+    left, right = st.columns(2)
+    for column, key, label, field in (
+        (left, Key.ADD_IMAGES, "Folder of images", "images"),
+        (right, Key.ADD_MASKS, "Folder of masks", "masks"),
+        (left, Key.ADD_IMAGE_REGEX, "Expression for images", "image_regex"),
+        (right, Key.ADD_MASK_REGEX, "Expression for masks", "mask_regex"),
+    ):
+        with column:
+            st.text_input(label, key=key, help=DatasetConfig.help(field))
+            slots[field] = st.container()
+    st.caption(
+        "Without expressions, images and masks pair by file name up to the suffix. An expression matches the whole "
+        r"path below the folder; what stands in brackets must be equal, as in `(.+)\.jpg` and `(.+)_mask\.png`."
+    )
 
 
 def _corrected(guess: Guess, rows: list[Any], slots: scenes.Slots) -> Guess | None:

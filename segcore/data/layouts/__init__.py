@@ -9,8 +9,9 @@ from pathlib import Path
 from segcore.config import NAME_PATTERN
 from segcore.data.layouts import known, plain, semantic_drone, voc
 from segcore.data.layouts.coco import guesses as coco_guesses
-from segcore.data.layouts.guess import Candidate, Guess, complete, ignoring, revised
+from segcore.data.layouts.guess import Candidate, Guess, complete
 from segcore.data.layouts.listing import Listing, list_folder
+from segcore.data.layouts.revising import ignoring, revised
 from segcore.errors import DatasetError, nearest
 
 __all__ = ["LAYOUTS", "Guess", "ignoring", "recognise", "recognised", "revised", "usable_name"]

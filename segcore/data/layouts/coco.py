@@ -140,7 +140,7 @@ def guesses(listing: Listing, name: str) -> Iterator[Guess]:
     yield Guess(
         layout="coco",
         title="COCO polygons",
-        why=f"Told by {', '.join(annotations.path.name for annotations in found)}.",
+        why=f"Recognised by {', '.join(annotations.path.name for annotations in found)}.",
         config=DatasetConfig(name=name, images=folder, masks=folder, classes=classes_of(found[0]), layout="coco"),
         pairs=len(pairs),
         groups=len(pairs),
@@ -253,17 +253,37 @@ def _encoded(segmentation: Any, width: int, height: int) -> Any:
     if not isinstance(segmentation, dict) or segmentation.get("size") != [height, width]:
         return None
     counts = segmentation.get("counts")
-    if isinstance(counts, list):
-        sound = all(isinstance(count, int) and count >= 0 for count in counts) and sum(counts) == width * height
-        return runs.frPyObjects(segmentation, height, width) if sound else None
-    if not isinstance(counts, str):
+    if isinstance(counts, str):
+        counts = _unpacked(counts)
+    if not isinstance(counts, list) or not all(isinstance(count, int) and count >= 0 for count in counts):
         return None
-    try:
-        encoded = {"size": [height, width], "counts": counts.encode("ascii")}
-        runs.decode(encoded)  # refuses runs that do not fill the image
-    except ValueError:
+    # pycocotools leaves what damaged runs do not fill as it finds it in memory.
+    if sum(counts) != width * height:
         return None
-    return encoded
+    return runs.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+
+
+def _unpacked(text: str) -> list[int] | None:
+    """Return the runs that COCO's compressed form stands for; None where it is none.
+
+    Five bits a letter from "0" on, the lowest first, 32 for "goes on"; from the third, differences to the last but one
+    (cocoapi/common/maskApi.c, rleFrString).
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for letter in text:
+        bits = ord(letter) - 48
+        if not 0 <= bits < 64 or shift > 40:
+            return None
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value = shift = 0
+    return counts if shift == 0 else None
 
 
 def _polygon(value: Any) -> np.ndarray | None:
@@ -304,6 +324,16 @@ def draw_examples(guess: Guess) -> list[np.ndarray]:
     """
     work = _work(guess)
     return [draw(*work[pair.image]) for pair in guess.examples]
+
+
+def annotated_images(guess: Guess) -> dict[Path, str]:
+    """Return the images that a COCO guess has outlines of, with their names in the dataset.
+
+    Raises:
+        DatasetError: a COCO file cannot be read (any more).
+    """
+    names = image_names(guess.config.images)
+    return {image: names[image] for image in _work(guess) if image in names}
 
 
 def _work(guess: Guess) -> dict[Path, tuple[Outlines, dict[int, int]]]:

@@ -6,14 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from segcore.config import ClassInfo, DatasetConfig
 from segcore.data.layouts.colors import propose_classes
 from segcore.data.layouts.listing import Listing
 from segcore.data.pairing import Pair, pair_dataset
 from segcore.data.splits import PART_NAMES, PARTS, Split
-from segcore.errors import ClassTableError, DatasetError, SplitError, nearest
+from segcore.errors import DatasetError, SplitError
 from segcore.text import plural
 
 EXAMPLES = 3
@@ -103,45 +102,6 @@ def complete(listing: Listing, candidate: Candidate, name: str) -> Guess | None:
     )
 
 
-def revised(guess: Guess, **changes: Any) -> Guess:
-    """Return a guess with fields of its configuration replaced, and paired anew.
-
-    Of the published parts, images that are no longer there leave.
-
-    Raises:
-        DatasetError: nothing pairs that way; `field` names what is wrong.
-        ConfigError: a value that the configuration does not allow.
-    """
-    config = DatasetConfig(**{**dict(guess.config), **changes})
-    if guess.annotations:  # its masks are not there yet
-        return replace(guess, config=config)
-    if {"images", "masks", "image_regex", "mask_regex", "group_regex", "group_by_folder"}.isdisjoint(changes):
-        return replace(guess, config=config)
-    pairs = pair_dataset(config).pairs
-    names = {pair.name for pair in pairs}
-    split = guess.split
-    if split is not None:
-        split, _ = _as_split({part: [name for name in getattr(split, part) if name in names] for part in PARTS})
-    groups = len({pair.group for pair in pairs})
-    return replace(guess, config=config, pairs=len(pairs), groups=groups, split=split, examples=spread(pairs, EXAMPLES))
-
-
-def ignoring(classes: Sequence[ClassInfo], names: Sequence[str]) -> tuple[ClassInfo, ...]:
-    """Return the classes, of which those named and no others are ignored.
-
-    Raises:
-        ClassTableError: there is no class of a name.
-    """
-    known = [info.name for info in classes]
-    for name in names:
-        if name not in known:
-            raise ClassTableError(
-                f"There is no class {name!r} to ignore; there are {', '.join(known)}.{nearest(name, known)}",
-                field="ignore",
-            )
-    return tuple(info.model_copy(update={"ignore": info.name in names}) for info in classes)
-
-
 def spread(pairs: Sequence[Pair], count: int) -> tuple[Pair, ...]:
     """Return some pairs from all over the list: the first, those between, the last."""
     if len(pairs) <= count:
@@ -161,7 +121,7 @@ def _split(config: DatasetConfig, candidate: Candidate, pairs: Sequence[Pair]) -
         part = PART_NAMES.get(match.group(1).lower()) if match else None
         if part is not None:
             parts[part].append(pair.name)
-    return _as_split(parts)
+    return as_split(parts)
 
 
 def split_of_lists(lists: Mapping[str, Path], pairs: Sequence[Pair]) -> tuple[Split | None, list[str]]:
@@ -179,13 +139,14 @@ def split_of_lists(lists: Mapping[str, Path], pairs: Sequence[Pair]) -> tuple[Sp
                 parts[part].append(name)
             elif entry:
                 missing += 1
-    split, doubts = _as_split({part: list(dict.fromkeys(found)) for part, found in parts.items()})
+    split, doubts = as_split({part: list(dict.fromkeys(found)) for part, found in parts.items()})
     if missing:
         doubts.append(f"The lists name {plural(missing, 'image')} that are not here with a mask; they are left out.")
     return split, doubts
 
 
-def _as_split(parts: Mapping[str, Sequence[str]]) -> tuple[Split | None, list[str]]:
+def as_split(parts: Mapping[str, Sequence[str]]) -> tuple[Split | None, list[str]]:
+    """Return the split of these names by part, or None and why they are none; no images at all are none silently."""
     filled = [part for part in PARTS if parts[part]]
     if not filled:
         return None, []

@@ -173,7 +173,7 @@ def candidates(listing: Listing) -> Iterator[Candidate]:
             yield Candidate(
                 layout=known.layout,
                 title=known.title,
-                why=f"Told by {known.told_by}.",
+                why=f"Recognised by {known.told_by}.",
                 images=base,
                 masks=base,
                 image_regex=image_regex,

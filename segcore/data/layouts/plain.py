@@ -85,7 +85,7 @@ def _beside(listing: Listing) -> Candidate | None:
     return Candidate(
         layout="folders",
         title="A folder of images and a folder of masks",
-        why=f"Told by the folders {images} and {masks}" + (" and the ends of file names." if regexes else "."),
+        why=f"Recognised by the folders {images} and {masks}" + (" and the ends of file names." if regexes else "."),
         images=images,
         masks=masks,
         image_regex=regexes[0] if regexes else None,
@@ -114,7 +114,7 @@ def _by_part(listing: Listing) -> Candidate | None:
     return Candidate(
         layout="folders",
         title="Folders of images and masks for each part",
-        why=f"Told by the folders {images} and {masks} inside train, val and the like.",
+        why=f"Recognised by the folders {images} and {masks} inside train, val and the like.",
         images=base,
         masks=base,
         image_regex=rf"{_PARTS}/{images}/(.+){re.escape(ends[0])}{_SUFFIX}",
@@ -132,7 +132,7 @@ def _together(listing: Listing) -> Candidate | None:
     return Candidate(
         layout="one-folder",
         title="Images and masks in one folder",
-        why=f"Told by mask names that end with {mask_end}.",
+        why=f"Recognised by mask names that end with {mask_end}.",
         image_regex=rf"{no_mask}(.+){re.escape(image_end)}{_SUFFIX}",
         mask_regex=rf"(.+){re.escape(mask_end)}{_SUFFIX}",
         parts_regex=rf"^{_PARTS}/",

@@ -44,7 +44,7 @@ def _candidate(listing: Listing, layout: str, title: str, images: str, masks: st
     return Candidate(
         layout=layout,
         title=title,
-        why=f"Told by the folders {images} and {masks}.",
+        why=f"Recognised by the folders {images} and {masks}.",
         images=images,
         masks=masks,
         classes=classes,

@@ -38,7 +38,7 @@ def candidates(listing: Listing) -> Iterator[Candidate]:
             yield Candidate(
                 layout="cvat",
                 title="CVAT segmentation masks",
-                why="Told by labelmap.txt beside SegmentationClass.",
+                why="Recognised by labelmap.txt beside SegmentationClass.",
                 images=images,
                 masks=masks,
                 classes=classes or None,
@@ -50,7 +50,7 @@ def candidates(listing: Listing) -> Iterator[Candidate]:
         yield Candidate(
             layout="voc",
             title="Pascal VOC" if known else "Masks as Pascal VOC arranges them",
-            why="Told by the folders JPEGImages and SegmentationClass.",
+            why="Recognised by the folders JPEGImages and SegmentationClass.",
             images=images,
             masks=masks,
             classes=tables.VOC if known else None,
