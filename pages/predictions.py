@@ -4,7 +4,14 @@ import streamlit as st
 
 from segcore.data.store import DatasetStore
 from segcore.store import RunStore
-from segcore.ui import components, predictions_choice, predictions_export, predictions_reevaluate, predictions_view
+from segcore.ui import (
+    components,
+    predictions_choice,
+    predictions_export,
+    predictions_find,
+    predictions_reevaluate,
+    predictions_view,
+)
 
 components.heading("Predictions", "What does a trained network see in an image, and where is it wrong?")
 
@@ -21,6 +28,7 @@ if not runs:
             st.switch_page("pages/overview.py")
     st.stop()
 
+predictions_find.draw(runs, DatasetStore(store.workspace))
 scene = predictions_choice.choose_scene(runs[0], DatasetStore(store.workspace))
 if scene is None:
     st.stop()

@@ -23,6 +23,7 @@ from segcore.ui import viewer
 from segcore.ui.components import escape
 from segcore.ui.predictions_answers import Answer
 from segcore.ui.predictions_choice import Scene, step
+from segcore.ui.predictions_pick import place_in
 from segcore.ui.state import Key, Param, remember, remembered
 from segcore.ui.viewer.packing import Packed, unpack
 
@@ -49,6 +50,7 @@ def draw(runs: Sequence[Run], scene: Scene) -> None:
         table(classes, truth, titles, found, results),
         key=Key.PREDICT_VIEWER,
         only=_class_in_sight(classes),
+        place=place_in(scene.name),
         on_step=(lambda by: step(scene.names, by)) if len(scene.names) > 1 else None,
         on_only=lambda name: remember(Param.CLASS, name),
     )

@@ -22,6 +22,18 @@ SCRIPTS = ("layers", "paint", "sight", "panels", "legend", "gestures", "main")
 """In this order, as each uses those before."""
 
 
+AGREEMENT = (
+    RIGHT,
+    (86, 180, 233),
+    (240, 228, 66),
+    (204, 190, 120),
+    (150, 70, 120),
+    WRONG,
+)
+"""Colours of where all networks are right, only the first of two, only the second, some of several, none, and none but
+all with the same class. By M. Okabe and K. Ito (https://jfly.uni-koeln.de/color/), told apart by the colour-blind."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """What one network sees in the image."""
@@ -73,6 +85,7 @@ def show(
     *,
     key: str,
     only: str | None = None,
+    place: tuple[float, float, float, float] | None = None,
     on_step: Callable[[int], None] | None = None,
     on_only: Callable[[str | None], None] | None = None,
 ) -> None:
@@ -84,6 +97,7 @@ def show(
         classes: the trained classes, by label.
         table: the legend's columns.
         only: the one class that is switched on, where the address names one.
+        place: (left, top, right, bottom) as shares of the image: framed, and brought into sight once.
         on_step: told -1 or 1 when the visitor asks for the image before or behind, before the page runs again.
         on_only: told the one class the visitor left switched on, or None once there are others.
     """
@@ -107,7 +121,9 @@ def show(
         "runs": [vars(one) for one in seen],
         "classes": [{"name": info.name, "color": info.color} for info in classes],
         "errorColors": [RIGHT, WRONG, UNLABELLED],
+        "agreementColors": AGREEMENT,
         "only": only,
+        "place": place,
         "steps": on_step is not None,
     }
     header["table"] = {**vars(table), "rows": [{"label": label, "cells": cells} for label, cells in table.rows]}

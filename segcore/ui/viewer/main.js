@@ -9,7 +9,7 @@ class Viewer {
     this.panels = [];
     this.layers = new Map();
     [this.base, this.scratch] = [make("canvas"), new Scratch()];
-    [this.version, this.shown] = [0, new Set(["image", "truth", "prediction", "errors"])];
+    [this.version, this.shown] = [0, new Set(["image", "truth", "prediction", "errors", "agreement"])];
     [this.opacity, this.style] = [65, "fill"];
     const told = (name) => this.send("only", name ?? "");
     this.legend = new Legend(root.querySelector(".legend"), () => this.changed(), told);
@@ -76,6 +76,9 @@ class Viewer {
       if (this.sight.size[0] > 1) this.sight.whole();
       this.sight.size = size;
     }
+    const aim = JSON.stringify([header.name, header.place]);
+    if (header.place && aim !== this.aimed) this.aim = header.place;
+    this.aimed = aim;
     this.legend.show(this.scene);
     this.legend.follow(header.only);
     this.legend.mark();
@@ -95,7 +98,7 @@ class Viewer {
     this.find(".keys").textContent = "Scroll, pinch or + − to zoom, drag or Shift + arrows to move, double-click or 0 for "
       + "the whole image" + (this.scene.steps ? ", ← → for the next image." : ".");
     const box = this.find(".kinds");
-    const kinds = Object.keys(KINDS).filter((kind) => this.scene.truth || !["truth", "errors"].includes(kind));
+    const kinds = kindsOf(this.scene);
     if (box.shown === String(kinds)) return;
     box.shown = String(kinds);
     box.replaceChildren(...kinds.map((kind) => {
@@ -143,12 +146,15 @@ class Viewer {
     if (!first || !first.frame.clientWidth) return;
     const { sight, scene } = this;
     sight.panel = [first.frame.clientWidth, first.frame.clientHeight];
+    if (this.aim) sight.aimAt(this.aim);
+    this.aim = null;
     sight.settle();
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     const seen = sight.seen(...sight.panel.map((side) => Math.round(side * ratio)));
     paintBase(this.base, scene.photo, seen);
     const look = this.look(ratio);
     for (const panel of this.panels) panel.paint(seen, scene, look, this.base, this.scratch);
+    this.mark();
     this.find(".scale").textContent = `${Math.round(100 * sight.scale * ratio)} %`;
     this.find(".stage").classList.toggle("zoomed", sight.zoom > 1);
     this.find(".out").disabled = this.find(".whole").disabled = sight.zoom <= 1;
@@ -159,14 +165,27 @@ class Viewer {
 
   /** Colours of all labels as they are drawn now. */
   look(ratio) {
-    const { classes, errorColors } = this.scene, share = this.opacity / 100;
+    const { classes, errorColors, agreementColors } = this.scene, share = this.opacity / 100;
     const [on, fills, lines] = [new Uint8Array(256), new Uint32Array(256), new Uint32Array(256)];
     classes.forEach(({ color }, label) => {
       if (!this.legend.isOn(label)) return;
       [on[label], fills[label], lines[label]] = [1, pixel(color, share), pixel(color)];
     });
     const errors = errorColors.map((color) => pixel(color, share));
-    return { on, fills, lines, errors, style: this.style, thick: Math.round(1.5 * ratio) };
+    const agreement = agreementColors.map((color) => pixel(color, share));
+    return { on, fills, lines, errors, agreement, style: this.style, thick: Math.round(1.5 * ratio) };
+  }
+
+  /** Draw a frame round the place that the page points to. */
+  mark() {
+    const { place } = this.scene;
+    for (const { mark } of this.panels) {
+      mark.hidden = !place;
+      if (!place) continue;
+      const [left, top] = this.sight.placeOf(place.slice(0, 2)), [right, bottom] = this.sight.placeOf(place.slice(2));
+      const sides = { left, top, width: right - left, height: bottom - top };
+      for (const [side, value] of Object.entries(sides)) mark.style[side] = `${value}px`;
+    }
   }
 
   /** Mark the same place in all panels and say what is there. */

@@ -75,6 +75,21 @@ function paintErrors(out, labels, truth, on, [right, wrong, unlabelled]) {
   }
 }
 
+/** Who is right, where the truth or what a network says is of a class that is switched on. */
+function paintAgreement(out, said, truth, on, colors, unlabelled) {
+  const here = new Array(said.length);
+  for (let i = 0; i < out.length; i++) {
+    let wanted = on[truth[i]];
+    for (let run = 0; run < said.length; run++) {
+      here[run] = said[run][i];
+      wanted ||= on[here[run]];
+    }
+    if (here[0] === NONE) out[i] = 0;
+    else if (truth[i] === NONE) out[i] = unlabelled;
+    else out[i] = wanted ? colors[agreement(truth[i], here)] : 0;
+  }
+}
+
 function paintRamp(out, values) {
   for (let i = 0; i < out.length; i++) out[i] = values[i] > 100 ? 0 : RAMP_PIXELS[values[i]];
 }

@@ -1,9 +1,29 @@
 // The panels: which there are, where they stand, and drawing what is in sight into them.
 
-const KINDS = { image: "Image", truth: "Truth", prediction: "Prediction", errors: "Errors",
+const KINDS = { image: "Image", truth: "Truth", prediction: "Prediction", errors: "Errors", agreement: "Who is right",
   confidence: "Confidence", entropy: "Entropy" };
 const OF_RUNS = ["prediction", "errors", "confidence", "entropy"];
 const NARROWEST = 230;  // of a panel, in CSS pixels
+
+/** What networks are in a pixel together: indices into `agreementColors`. */
+const [ALL_RIGHT, FIRST_RIGHT, SECOND_RIGHT, SOME_RIGHT, ALL_WRONG, SAME_WRONG] = [0, 1, 2, 3, 4, 5];
+
+/** Which of these there are with so many networks, and what each is called. */
+function agreements(scene) {
+  const titles = scene.runs.map((run) => run.title), two = titles.length === 2;
+  const right = two ? [[ALL_RIGHT, "both right"], [FIRST_RIGHT, `only ${titles[0]}`], [SECOND_RIGHT, `only ${titles[1]}`]]
+    : [[ALL_RIGHT, "all right"], [SOME_RIGHT, "some right"]];
+  return [...right, [ALL_WRONG, "all fail"], [SAME_WRONG, "all fail, with the same class"]];
+}
+
+/** What the networks are together where the truth is `true_`; `said` what each says. */
+function agreement(true_, said) {
+  let right = 0;
+  for (const one of said) right += one === true_;
+  if (right === said.length) return ALL_RIGHT;
+  if (right) return said.length > 2 ? SOME_RIGHT : said[0] === true_ ? FIRST_RIGHT : SECOND_RIGHT;
+  return said.every((one) => one === said[0]) ? SAME_WRONG : ALL_WRONG;
+}
 
 function make(name, className, text) {
   const element = document.createElement(name);
@@ -18,9 +38,16 @@ function swatch(color) {
   return square;
 }
 
-/** [kind, run] of all panels for a scene; kinds that a scene without truth lacks are left out. */
+/** The kinds of pictures that a scene has: some need the truth, some what a network said. */
+function kindsOf(scene) {
+  const possible = (kind) => (scene.truth || !["truth", "errors", "agreement"].includes(kind))
+    && (scene.runs.length > 1 || kind !== "agreement");
+  return Object.keys(KINDS).filter((kind) => possible(kind) && (scene.runs.length || !OF_RUNS.includes(kind)));
+}
+
+/** [kind, run] of all panels for a scene. */
 function panelsOf(scene, shown) {
-  const kinds = Object.keys(KINDS).filter((kind) => shown.has(kind) && (scene.truth || !["truth", "errors"].includes(kind)));
+  const kinds = kindsOf(scene).filter((kind) => shown.has(kind));
   return kinds.flatMap((kind) => OF_RUNS.includes(kind) ? scene.runs.map((_, run) => [kind, run]) : [[kind, -1]]);
 }
 
@@ -49,8 +76,9 @@ class Panel {
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", [KINDS[kind], title].filter(Boolean).join(" of "));
     this.cross = make("div", "cross");
-    this.frame.append(this.canvas, this.cross);
-    const told = make("div", "told");
+    this.mark = make("div", "mark");
+    this.frame.append(this.canvas, this.mark, this.cross);
+    const told = make("div", kind === "agreement" ? "told several" : "told");
     this.value = make("span", "value");
     told.append(this.key(scene), this.value);
     this.figure.append(caption, this.frame, told);
@@ -61,6 +89,12 @@ class Panel {
     if (this.kind === "errors") {
       const names = ["right", "wrong", "not labelled"];
       names.forEach((name, i) => key.append(swatch(scene.errorColors[i]), name));
+    } else if (this.kind === "agreement") {
+      for (const [place, name] of agreements(scene)) {
+        const entry = make("span");
+        entry.append(swatch(scene.agreementColors[place]), name);
+        key.append(entry);
+      }
     } else if (this.kind === "confidence" || this.kind === "entropy") {
       const ramp = make("span", "ramp");
       ramp.style.background = RAMP_CSS;
@@ -81,6 +115,11 @@ class Panel {
     if (!measured) context.drawImage(base, 0, 0);
     if (this.kind === "image") return;
     const out = scratch.pixels(width, height);
+    if (this.kind === "agreement") {
+      const said = scene.runs.map((one) => sample(one.labels, seen));
+      paintAgreement(out, said, sample(scene.truth, seen), look.on, look.agreement, look.errors[2]);
+      return context.drawImage(scratch.drawn(), 0, 0);
+    }
     const map = this.kind === "truth" ? scene.truth : this.kind === "errors" ? run.labels : run[this.kind] || run.labels;
     const found = sample(map, seen);
     if (measured) paintRamp(out, found);
@@ -106,6 +145,11 @@ class Panel {
       const truth = value(scene.truth), said = value(run.labels);
       const wrong = `${of(truth)} taken for ${of(said)}`;
       parts.push(truth === NONE ? "not labelled" : truth === said ? "right" : wrong);
+    } else if (this.kind === "agreement") {
+      const truth = value(scene.truth), said = scene.runs.map((one) => value(one.labels));
+      const [, what] = agreements(scene).find(([place]) => place === agreement(truth, said));
+      const same = said.every((label) => label === said[0]) && truth !== said[0];
+      parts.push(truth === NONE ? "not labelled" : same ? `all take ${of(truth)} for ${of(said[0])}` : what);
     } else if (run) parts.push(`${value(run[this.kind])} %`);
     this.value.replaceChildren(...parts);
     this.value.title = this.value.textContent;

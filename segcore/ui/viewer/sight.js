@@ -9,6 +9,14 @@ class Sight {
     this.whole();
   }
 
+  /** Bring a part of the image, [left, top, right, bottom] as shares of it, to the middle of the panel. */
+  aimAt([left, top, right, bottom]) {
+    [this.x, this.y] = [(left + right) / 2, (top + bottom) / 2];
+    const sides = [(right - left) * this.size[0], (bottom - top) * this.size[1]];
+    this.zoom = 0.45 * Math.min(...sides.map((side, i) => this.panel[i] / (side * this.fit)));
+    this.settle();
+  }
+
   whole() { [this.x, this.y, this.zoom] = [0.5, 0.5, 1]; }
 
   /** Screen pixels (of CSS) for one pixel of the image. */
