@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from segcore.models import catalog
-from segcore.models.summary import describe
 from segcore.models.tables import find_layers, layer_rows, paper_table, stage_rows, total_rows
+from tests.models.described import describe
 
 PAPER_SIZE = 224
 """Side of the images in the papers' tables."""
@@ -97,7 +97,7 @@ def test_networks_that_begin_at_a_quarter_stand_in_the_second_row() -> None:
 
 @pytest.mark.parametrize("name", catalog.BACKBONES)
 def test_every_backbone_has_a_table(name: str) -> None:
-    found = describe(name, image_size=64)
+    found = describe(name)
     rows = paper_table([found])
     assert rows and all(row.sizes[0] and row.cells[0] for row in rows)
     assert len(stage_rows(found)) == len(found.stages)

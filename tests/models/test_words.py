@@ -13,7 +13,6 @@ from segcore.models.catalog import BACKBONES, DECODERS, FAMILIES, Decoder, Famil
 from segcore.models.description import NetworkDescription
 from segcore.models.origin import origin
 from segcore.models.primer import NETWORKS, PRIMER
-from segcore.models.summary import describe
 from segcore.models.words import (
     CLASSES,
     IMAGE_SIZE,
@@ -27,6 +26,7 @@ from segcore.models.words import (
     spelled,
     times,
 )
+from tests.models.described import describe
 
 # What may carry a digit because it is a name, longest first.
 NAMES = (
