@@ -18,6 +18,7 @@ from segcore.cli import (
     compare,
     datasets,
     datasets_add,
+    datasets_classes,
     datasets_split,
     evaluate,
     export,
@@ -82,6 +83,7 @@ app = typer.Typer(
 )
 app.command("demo")(studies.demo)
 datasets.app.command("add")(datasets_add.add_dataset)
+datasets.app.command("classes")(datasets_classes.classes_of_dataset)
 datasets.app.command("split")(datasets_split.split_dataset)
 datasets.app.command("leakage")(datasets_split.leakage_of_dataset)
 app.add_typer(datasets.app, name="dataset")

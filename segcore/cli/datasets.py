@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segcore.cli.output import Json, emit_json, print_table, progress_bar, say
+from segcore.cli.decisions import read_mapping
+from segcore.cli.output import Json, emit_json, listed, print_table, progress_bar, say
+from segcore.decisions import Decision, Exclude, Snap
 from segcore.text import percent, plural, scaled
 
 if TYPE_CHECKING:
+    from segcore.data.report import Problem
     from segcore.data.store import Dataset
 
 app = typer.Typer(help="Bring in, check and remove datasets: folders of images and masks with a class table.")
 
 PARTS = ("train", "val", "test")
+COMMAND_LENGTH = 200
+"""A longer command is not proposed; the JSON holds all that it would name."""
 
 DatasetName = Annotated[str, typer.Argument(metavar="NAME", help="The dataset.", show_default=False)]
 
@@ -45,14 +51,37 @@ def list_datasets(as_json: Json = False) -> None:
 
 
 @app.command("check")
-def check_dataset(name: DatasetName, as_json: Json = False) -> None:
-    """Show what a dataset holds and what is wrong with it; read it anew where its files changed."""
+def check_dataset(
+    name: DatasetName,
+    exclude: Annotated[str, typer.Option(help="Leave images out: a,b.", show_default="none")] = "",
+    snap: Annotated[int | None, typer.Option(help=Snap.help("distance"), show_default="exact colours")] = None,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="Say what a colour or value beside the class table is: VALUE=CLASS, with nothing behind = to ignore "
+            "it. A colour is #rrggbb. May be repeated.",
+            show_default="none",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a dataset holds, what is wrong with it and what can be done; read it anew where its files changed.
+
+    What is decided here is undone with 'dataset classes NAME --undo'.
+    """
     from segcore.data.store import DatasetStore
 
     dataset = DatasetStore().get(name)
-    if dataset.changed():
-        with progress_bar("The files have changed; checking images and masks") as progress:
-            dataset = dataset.refresh(progress)
+    decisions: list[Decision] = []
+    if exclude:
+        decisions.append(Exclude(images=listed(exclude, field="exclude")))
+    decisions += [read_mapping(text) for text in mapping or ()]
+    if snap is not None:
+        decisions.append(Snap(distance=snap))
+    if decisions or dataset.changed():
+        with progress_bar("Checking images and masks") as progress:
+            dataset = dataset.decide(*decisions, progress=progress) if decisions else dataset.refresh(progress)
     print_dataset(dataset, as_json=as_json)
 
 
@@ -75,15 +104,19 @@ def remove_dataset(name: DatasetName, as_json: Json = False) -> None:
 def print_dataset(dataset: Dataset, *, as_json: bool) -> None:
     """Print what a dataset holds and what is wrong with it."""
     report, summary = dataset.report, dataset.summary()
+    problems = (*report.problems, *dataset.split_problems())
     if as_json:
-        emit_json({**summary, "report": report.to_json()})
+        found = {**report.to_json(), "problems": [problem.to_json() for problem in problems]}
+        emit_json({**summary, "decisions": [one.to_json() for one in dataset.config.decisions], "report": found})
         return
-    for problem in report.problems:
-        say(f"{'Left out' if problem.excluded else 'Note'}: {problem.message}")
+    for problem in problems:
+        say(f"{'Left out' if problem.excluded else 'Note'}: {problem.message}{_proposal(problem, dataset.name)}")
     for unknown in report.unknown_colors:
+        near = f"; {unknown.nearest} is only {unknown.distance:.0f} away" if unknown.action.to is not None else ""
+        where = f" at {unknown.box[0]},{unknown.box[1]} to {unknown.box[2]},{unknown.box[3]}" if unknown.box else ""
         say(
-            f"Ignored: {unknown.text} is not in the class table; {scaled(unknown.pixels)} pixels in "
-            f"{plural(unknown.images, 'mask')}, as in {unknown.example}."
+            f"Ignored: {unknown.text} is not in the class table{near}; {scaled(unknown.pixels)} pixels in "
+            f"{plural(unknown.images, 'mask')}, as in {unknown.example}{where}."
         )
     rows = zip(dataset.config.trained_classes, report.class_shares, report.class_images, strict=True)
     print_table(
@@ -96,3 +129,13 @@ def print_dataset(dataset: Dataset, *, as_json: bool) -> None:
     print(f"Split: {parts}." if parts else "It has no split; the next study divides it by group.")
     if warning := dataset.split_warning():
         say(f"Note: {warning}")
+
+
+def _proposal(problem: Problem, name: str) -> str:
+    """Return the command for what can be done about a problem, where it is short enough to be typed."""
+    from segcore.data.commands import command_words
+
+    if problem.action is None:
+        return ""
+    command = shlex.join(command_words(problem.action, name))
+    return f" To do that: {command}" if len(command) <= COMMAND_LENGTH else ""

@@ -17,7 +17,8 @@ from segcore.data.deciding import carried_over, check_images, restricted, with_d
 from segcore.data.journal import LOOKS
 from segcore.data.pairing import Pair
 from segcore.data.readers import read_image, read_mask
-from segcore.data.report import CheckReport, ImageFacts
+from segcore.data.report import CheckReport, ImageFacts, Problem
+from segcore.data.split_checks import split_problems
 from segcore.data.split_versions import drop_split, split_made, write_split
 from segcore.data.splits import Split, folds_by_group, groups_across_parts, shares_text, split_by_group
 from segcore.data.state import DatasetState, WholeSplit, examine, list_sources, read_state, write_state
@@ -310,6 +311,11 @@ class Dataset:
                 "scores will be higher than on scenes never seen."
             )
         return ""
+
+    def split_problems(self) -> tuple[Problem, ...]:
+        """Return what is wrong with how the images are divided: classes that a part lacks, copies on both sides."""
+        split = self.split
+        return () if split is None else split_problems(self.facts, self.config.trained_classes, split)
 
     @property
     def prepared_directory(self) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from segcore.config import RECIPES, DatasetConfig, Recipe
+from segcore.data.commands import command_words
 from segcore.runs import Run, Study
 
 SPLIT_FILE, CLASSES_FILE = "split.json", "classes.csv"
@@ -20,9 +21,11 @@ _FLAGS = ("epochs", "image_size", "batch_size", "geometry", "crops_per_image", "
 
 
 def commands(study: Study, runs: list[Run]) -> list[str]:
-    """Return the command lines: the dataset first, then one for each set of backbones with the same start and seeds."""
+    """Return the command lines: the dataset first with what was decided about it, then one for each set of backbones
+    with the same start and seeds."""
     dataset = study.dataset
-    return [_line(_dataset_words(dataset)), *(_line(words) for words in _study_words(study, runs))]
+    decided = [command_words(decision, dataset.name) for decision in dataset.decisions]
+    return [_line(words) for words in (_dataset_words(dataset), *decided, *_study_words(study, runs))]
 
 
 def classes_csv(dataset: DatasetConfig) -> str:
