@@ -95,17 +95,17 @@ def find(scenes: int, frames: int, root: Path) -> None:
     say_cost(found, clock, worked)
     print(f"\n{'details that agree':>20} {'recall':>8} {'precision':>10} {'false pairs':>12}")
     for least in THRESHOLDS:
-        recall, precision, false = rates([leak for leak in found.leaks if leak.agreeing >= least], truth)
+        recall, precision, false = rates([leak for leak in found.leaks if leak.match.agreeing >= least], truth)
         mark = "  as used" if least == chosen else ""
         print(f"{least:>20} {recall:>8.3f} {precision:>10.3f} {false:>12}{mark}")
-    kept = [leak for leak in found.leaks if leak.agreeing >= chosen]
+    kept = [leak for leak in found.leaks if leak.match.agreeing >= chosen]
     pairs = {(leak.first, leak.second): leak for leak in kept}
     print(f"\n{'ground in common':>20} {'pairs':>8} {'found':>8}")
     for low, high in pairwise(BINS):
         own = [pair for pair, share in truth.items() if low <= share < high]
         if own:
             print(f"{f'{low:.0%} to {high:.0%}':>20} {len(own):>8} {mean(pair in pairs for pair in own):>8.3f}")
-    errors = [abs(leak.overlap - truth[pair]) for pair, leak in pairs.items() if pair in truth]
+    errors = [abs(leak.match.overlap - truth[pair]) for pair, leak in pairs.items() if pair in truth]
     print(
         f"\nThe share in common is told to {100 * mean(errors):.2f} points on average, {100 * max(errors):.2f} at most."
     )
@@ -158,7 +158,7 @@ def variants(scenes: int, root: Path) -> None:
             change(Image.open(path)).save(own[stem])
         found, _, _ = search(files, root / "kept")
         right = [leak for leak in found.leaks if leak.second == f"{leak.first}_copy"]
-        kinds = ", ".join(sorted({leak.kind for leak in right}))
+        kinds = ", ".join(sorted({leak.match.kind for leak in right}))
         print(f"{name:>20} {len(right) / scenes:>8.3f} {len(found.leaks) - len(right):>12}  {kinds}")
 
 
@@ -170,7 +170,7 @@ def folder(path: Path, root: Path) -> None:
     print(", ".join(f"{count} {kind}" for kind, count in found.counts().items()))
     for leak in found.leaks[:20]:
         print(
-            f"  {leak.first}  {leak.second}  {leak.kind}  {leak.overlap:.0%} in common, {leak.agreeing} details agree"
+            f"  {leak.first}  {leak.second}  {leak.match.kind}  {leak.match.overlap:.0%} in common, {leak.match.agreeing} details agree"
         )
 
 

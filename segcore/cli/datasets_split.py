@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -229,11 +230,7 @@ def _leakage_json(dataset: Dataset, found: Leakage) -> dict[str, Any]:
             {
                 "first": leak.first,
                 "second": leak.second,
-                "kind": leak.kind,
-                "score": leak.score,
-                "agreeing": leak.agreeing,
-                "overlap": leak.overlap,
-                "mirrored": leak.mirrored,
+                **asdict(leak.match),
                 "parts": [part.get(leak.first), part.get(leak.second)],
             }
             for leak in found.leaks
@@ -264,9 +261,9 @@ def _print_leakage(dataset: Dataset, found: Leakage) -> None:
                     part.get(leak.first, "–"),
                     leak.second,
                     part.get(leak.second, "–"),
-                    leak.kind + (", mirrored" if leak.mirrored else ""),
-                    percent(leak.overlap, 0),
-                    f"{leak.score:.2f}",
+                    leak.match.kind + (", mirrored" if leak.match.mirrored else ""),
+                    percent(leak.match.overlap, 0),
+                    f"{leak.match.score:.2f}",
                 )
                 for leak in shown[:SHOWN]
             ],

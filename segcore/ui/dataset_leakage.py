@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import cv2
+import numpy as np
 import streamlit as st
 
 from segcore.data import mending
 from segcore.data.dataset import Dataset
-from segcore.data.leakage import Leak, Leakage
+from segcore.data.leakage import Leak, Leakage, Match
+from segcore.data.leakage.matching import Outline
 from segcore.data.mending import Mending
+from segcore.data.readers import read_image
 from segcore.data.splits import Split
 from segcore.errors import SegcoreError, SplitError
 from segcore.text import percent, plural
@@ -153,6 +157,7 @@ def _pairs(dataset: Dataset, found: Leakage, split: Split | None) -> None:
         if pages > 1:
             st.session_state[Key.LEAKAGE_PAGE] = min(st.session_state.get(Key.LEAKAGE_PAGE, 1), pages)
             page = int(st.number_input(f"Page (of {pages:,})", 1, pages, key=Key.LEAKAGE_PAGE, width=160))
+    st.caption("What both images of a pair show is lit, the rest is dim.")
     shown = leaks[(page - 1) * PAGE : page * PAGE]
     thumbs = pictures(dataset, sorted({name for leak in shown for name in (leak.first, leak.second)}))
     part = split.part_of() if split else {}
@@ -170,18 +175,30 @@ def _pair(leak: Leak, part: dict[str, str], thumbs: Mapping[str, Path | None]) -
             if picture is None:
                 st.caption("This image cannot be read any more.")
             else:
-                st.image(str(picture), width="stretch", alt=f"Image {name}")
+                outline = leak.match.outlines[name == leak.second]
+                st.image(_lit(read_image(picture), outline), width="stretch", alt=f"Image {name}")
             own = part.get(name)
             st.badge(PARTS[own] if own else "In no part", color=_COLORS[own] if own else "gray")  # type: ignore[arg-type]
             st.caption(escape(name))
-    kind = leak.kind.capitalize() + (", mirrored" if leak.mirrored else "")
-    st.caption(f"**{kind}** · {percent(leak.overlap, 0)} in common · {_sureness(leak)}")
+    kind = leak.match.kind.capitalize() + (", mirrored" if leak.match.mirrored else "")
+    st.caption(f"**{kind}** · {percent(leak.match.overlap, 0)} in common · {_sureness(leak.match)}")
 
 
-def _sureness(leak: Leak) -> str:
+def _lit(picture: np.ndarray, outline: Outline) -> np.ndarray:
+    """Return a picture, HWC uint8, in which all is dim but the ground that the other image shows, too."""
+    if len(outline) < 3:
+        return picture
+    height, width = picture.shape[:2]
+    corners = np.round(np.array(outline) * (width, height)).astype(np.int32)
+    inside = cv2.fillPoly(np.zeros((height, width), np.uint8), [corners], 1).astype(bool)
+    lit = np.where(inside[..., None], picture, picture // 3)
+    return np.asarray(cv2.polylines(lit.astype(np.uint8), [corners], True, (255, 255, 255), 1, cv2.LINE_AA))
+
+
+def _sureness(match: Match) -> str:
     """Say on what it rests that the two show the same ground."""
-    if leak.kind == "duplicate":
+    if match.kind == "duplicate":
         return "the same pixels"
-    if leak.agreeing:
-        return f"{leak.agreeing} of {round(leak.agreeing / leak.score)} details agree"
-    return f"correlation {leak.score:.2f}"
+    if match.agreeing:
+        return f"{match.agreeing} of {round(match.agreeing / match.score)} details agree"
+    return f"correlation {match.score:.2f}"

@@ -12,7 +12,7 @@ import pytest
 from segcore.config import DatasetConfig
 from segcore.data import dividing, mending, synthetic
 from segcore.data.dataset import Dataset
-from segcore.data.leakage import Leak, Leakage
+from segcore.data.leakage import Leak, Leakage, Match
 from segcore.data.split_versions import FIRST, drop_split, split_version, split_versions, studies_by_split
 from segcore.data.splits import Split, groups_across_parts
 from segcore.data.store import DatasetStore
@@ -20,6 +20,8 @@ from segcore.errors import ConfigError, DatasetError, NotFoundError, SplitError
 from segcore.store import RunStore
 from segcore.workspace import Workspace
 from tests import factories
+
+OVERLAP = Match("overlap", 0.9, 40, 0.4, mirrored=False)
 
 
 @pytest.fixture
@@ -205,7 +207,7 @@ def test_studies_on_other_datasets_and_damaged_ones_lock_nothing(store: RunStore
 def test_mending_puts_overlaps_into_one_scene(dataset: Dataset) -> None:
     split = dataset.split
     assert split is not None
-    leaks = (Leak(split.train[0], split.val[0], "overlap", 0.9, 40, 0.4),)
+    leaks = (Leak(split.train[0], split.val[0], OVERLAP),)
     found = Leakage(leaks, 8, 28)
     plan = mending.preview_mending(dataset, found)
     assert dataset.split == split and len(set(dataset.groups.values())) == plan.before == 4
@@ -227,7 +229,7 @@ def test_mending_leaves_out_what_was_left_out(dataset: Dataset) -> None:
 
 def test_what_overlaps_altogether_cannot_be_divided(dataset: Dataset) -> None:
     names = dataset.names
-    chain = tuple(Leak(*pair, "overlap", 0.9, 40, 0.4) for pair in pairwise(names))
+    chain = tuple(Leak(*pair, OVERLAP) for pair in pairwise(names))
     with pytest.raises(SplitError, match="4 scenes become 1"):
         mending.preview_mending(dataset, Leakage(chain, 8, 28))
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from segcore.data import leakage, synthetic
-from segcore.data.leakage import Leak, Leakage, candidates, looks, matching
+from segcore.data.leakage import Leak, Leakage, Match, candidates, looks, matching
 from segcore.data.splits import Split
 from segcore.errors import ImageReadError
 
@@ -52,8 +52,8 @@ def test_overlaps_of_generated_frames_are_found_and_nothing_else(
     wanted = {pair for pair, share in truth.items() if share >= 0.2}
     assert len(wanted) >= 10
     assert wanted <= pairs.keys() <= truth.keys()
-    assert {leak.kind for leak in found.leaks} == {"overlap"}
-    assert max(abs(leak.overlap - truth[pair]) for pair, leak in pairs.items()) < 0.02
+    assert {leak.match.kind for leak in found.leaks} == {"overlap"}
+    assert max(abs(leak.match.overlap - truth[pair]) for pair, leak in pairs.items()) < 0.02
 
 
 VARIANTS: dict[str, Callable[[Image.Image], Image.Image]] = {
@@ -82,8 +82,8 @@ def test_a_changed_copy_is_a_near_duplicate(variant: str, frames: dict[str, Path
     files["copy"] = tmp_path / "copy.png"
     VARIANTS[variant](Image.open(files[original])).save(files["copy"])
     (leak,) = leakage.find(files, digests(files), tmp_path / "kept").leaks
-    assert (leak.first, leak.second, leak.kind) == ("copy", original, "near-duplicate")
-    assert leak.mirrored == (variant in ("mirrored", "upside down"))
+    assert (leak.first, leak.second, leak.match.kind) == ("copy", original, "near-duplicate")
+    assert leak.match.mirrored == (variant in ("mirrored", "upside down"))
 
 
 def test_an_oblique_turn_and_a_mirrored_crop_are_overlaps(frames: dict[str, Path], tmp_path: Path) -> None:
@@ -94,9 +94,14 @@ def test_an_oblique_turn_and_a_mirrored_crop_are_overlaps(frames: dict[str, Path
         files[name] = tmp_path / f"{name}.png"
         made.save(files[name])
     pairs = {(leak.first, leak.second): leak for leak in leakage.find(files, digests(files), tmp_path / "kept").leaks}
-    assert pairs["original", "turned"].kind != "duplicate" and not pairs["original", "turned"].mirrored
-    assert pairs["cut", "original"].mirrored
-    assert pairs["cut", "original"].overlap == pytest.approx(1.0, abs=0.02)  # of the smaller one all is shared
+    assert pairs["original", "turned"].match.kind != "duplicate" and not pairs["original", "turned"].match.mirrored
+    assert pairs["cut", "original"].match.mirrored
+    # All of the cut is lit, and of the original the square that was cut out.
+    whole, square = (np.array(outline) for outline in pairs["cut", "original"].match.outlines)
+    assert whole.min(axis=0) == pytest.approx((0, 0), abs=0.02) and whole.max(axis=0) == pytest.approx((1, 1), abs=0.02)
+    assert square.min(axis=0) * 256 == pytest.approx((60, 40), abs=3)
+    assert square.max(axis=0) * 256 == pytest.approx((230, 210), abs=3)
+    assert pairs["cut", "original"].match.overlap == pytest.approx(1.0, abs=0.02)  # of the smaller one all is shared
     assert not [pair for pair in pairs if "other" in pair]
 
 
@@ -105,7 +110,7 @@ def test_the_same_pixels_in_another_file_are_a_duplicate(frames: dict[str, Path]
     for path in files.values():
         Image.open(frames["scene01_frame1"]).save(path)
     (leak,) = leakage.find(files, digests(files), tmp_path / "kept").leaks
-    assert (leak.kind, leak.score, leak.overlap) == ("duplicate", 1.0, 1.0)
+    assert (leak.match.kind, leak.match.score, leak.match.overlap) == ("duplicate", 1.0, 1.0)
 
 
 def test_bare_images_are_no_copies_of_each_other(tmp_path: Path) -> None:
@@ -204,7 +209,7 @@ def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
 
 
 def leak(first: str, second: str) -> Leak:
-    return Leak(first, second, "overlap", 0.9, 50, 0.5)
+    return Leak(first, second, Match("overlap", 0.9, 50, 0.5, mirrored=False))
 
 
 def test_leak_score_counts_images_that_were_learnt_from() -> None:

@@ -29,7 +29,7 @@ from segcore.progress import Progress, silent
 
 __all__ = ["Kind", "Leak", "LeakScore", "Leakage", "find", "merged_groups", "read"]
 
-MATCHING = 1
+MATCHING = 2
 """Version of how pairs are found; what another version kept is not used."""
 _IN_MEMORY = 1024
 """So many looks at most, about 50 kB each, are in memory while pairs are compared."""
@@ -41,14 +41,8 @@ class Leak:
 
     first: str
     second: str
-    kind: Kind
-    score: float
-    """0-1, see `matching.Match`."""
-    agreeing: int
-    """How many details agree."""
-    overlap: float
-    """Share of the smaller image that the other shows, too: 0-1."""
-    mirrored: bool = False
+    match: Match
+    """How alike they are, and where."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,7 @@ class Leakage:
 
     def counts(self) -> dict[Kind, int]:
         """Return how many pairs of each kind there are."""
-        found = Counter(leak.kind for leak in self.leaks)
+        found = Counter(leak.match.kind for leak in self.leaks)
         kinds: tuple[Kind, ...] = ("duplicate", "near-duplicate", "overlap")
         return {kind: found[kind] for kind in kinds}
 
@@ -165,11 +159,9 @@ def find(
             if new:
                 checked.keep(keys, own, matches)
             leaks += [
-                Leak(names[c.first], names[c.second], m.kind, m.score, m.agreeing, m.overlap, m.mirrored)
-                for c, m in zip(own, matches, strict=True)
-                if m is not None
+                Leak(names[c.first], names[c.second], m) for c, m in zip(own, matches, strict=True) if m is not None
             ]
-    leaks.sort(key=lambda leak: (leak.kind != "duplicate", -leak.overlap, leak.first, leak.second))
+    leaks.sort(key=lambda leak: (leak.match.kind != "duplicate", -leak.match.overlap, leak.first, leak.second))
     found = Leakage(tuple(leaks), len(names), len(candidates))
     write_json(directory / "found.json", {"of": _signature(digests), **asdict(found)})
     return found
@@ -180,7 +172,7 @@ def read(digests: Mapping[str, str], directory: Path) -> Leakage | None:
     value = read_json(directory / "found.json")
     if value is None or value.get("of") != _signature(digests):
         return None
-    leaks = tuple(Leak(**leak) for leak in value["leaks"])
+    leaks = tuple(Leak(leak["first"], leak["second"], Match.from_json(leak["match"])) for leak in value["leaks"])
     return Leakage(leaks, value["images"], value["compared"])
 
 
@@ -232,7 +224,7 @@ class _Checked:
         for line in read_json_lines(self.path):
             if line.get("version") == [MATCHING, looks.VERSION]:
                 for second, mirrored, match in line["pairs"]:
-                    yield (line["first"], second, mirrored), None if match is None else Match(**match)
+                    yield (line["first"], second, mirrored), None if match is None else Match.from_json(match)
 
     def knows(self, first: str, second: str, mirrored: bool) -> bool:
         return (first[:16], second[:16], mirrored) in self._known

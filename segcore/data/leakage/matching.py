@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -16,6 +16,8 @@ import numpy as np
 from segcore.data.leakage.looks import Look, perceptual_hash, ways
 
 Kind = Literal["duplicate", "near-duplicate", "overlap"]
+Outline = tuple[tuple[float, float], ...]
+"""Corners (x, y) of a part of an image, as shares of its width and height: 0-1."""
 
 LEAST_AGREEING = 10
 """So many details must follow one shift, turn and scale. Of 572 pairs of generated scenes that show different ground
@@ -45,6 +47,14 @@ class Match:
     """Share of the smaller image that the other shows, too: 0-1."""
     mirrored: bool
     """Whether one shows it as in a mirror."""
+    outlines: tuple[Outline, Outline] = ((), ())
+    """Where the ground is that both show, in the first image and in the second; empty where it is all of them."""
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Match:
+        """Rebuild a match from what `dataclasses.asdict` and JSON made of it."""
+        first, second = (tuple((x, y) for x, y in outline) for outline in value["outlines"])
+        return cls(**{**value, "outlines": (first, second)})
 
 
 def compare(first: Look, second: Look, *, mirrored: bool) -> Match | None:
@@ -76,12 +86,20 @@ def _by_details(first: Look, second: Look, *, mirrored: bool) -> Match | None:
     scale = math.hypot(transform[0, 0], transform[1, 0])
     if not _SCALES[0] <= scale <= _SCALES[1]:
         return None
-    overlap, union = _common(first.size, other.size, transform)
+    shared, overlap, union = _common(first.size, other.size, transform)
     if overlap < LEAST_SHARE:
         return None
     kind: Kind = "near-duplicate" if union >= NEAR_COPY else "overlap"
     agreeing = int(follows.sum())
-    return Match(kind, agreeing / len(ours), agreeing, overlap, mirrored)
+    there = cv2.transform(shared[None], cv2.invertAffineTransform(transform))[0]
+    if mirrored:
+        shared = shared * (-1, 1) + (other.size[0], 0)
+    outlines = _relative(there, first.size), _relative(shared, second.size)
+    return Match(kind, agreeing / len(ours), agreeing, overlap, mirrored, outlines)
+
+
+def _relative(corners: np.ndarray, size: tuple[int, int]) -> Outline:
+    return tuple((round(float(x), 4), round(float(y), 4)) for x, y in np.clip(corners / size, 0, 1))
 
 
 def _alike(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,14 +116,16 @@ def _alike(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return chosen, best[chosen]
 
 
-def _common(first: tuple[int, int], second: tuple[int, int], transform: np.ndarray) -> tuple[float, float]:
-    """Return intersection over the smaller image, and over the union, of the first image laid onto the second."""
+def _common(first: tuple[int, int], second: tuple[int, int], transform: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Lay the first image onto the second: return the corners, (K, 2), of what they share in the second one's pixels,
+    and its area over that of the smaller image and over that of the union."""
     ours, theirs = (np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32) for w, h in (first, second))
     laid = cv2.transform(ours[None], transform)[0].astype(np.float32)
-    shared, _ = cv2.intersectConvexConvex(laid, theirs)
+    area, corners = cv2.intersectConvexConvex(laid, theirs)
     areas = float(cv2.contourArea(laid)), float(second[0] * second[1])
-    # Two large images may be a tiny one apart by rounding.
-    return min(1.0, shared / max(1e-6, min(areas))), shared / max(1e-6, sum(areas) - shared)
+    shared = np.zeros((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
+    # Rounding may make a part of an image a little larger than the image.
+    return shared, min(1.0, area / max(1e-6, min(areas))), area / max(1e-6, sum(areas) - area)
 
 
 def _as_a_whole(first: Look, second: Look) -> Match | None:
