@@ -20,9 +20,10 @@ from segcore.inference.reevaluation import reevaluate
 from segcore.launch import reevaluation as process
 from segcore.runs import Run
 from segcore.store import RunStore
+from segcore.ui import predictions_choice
 from segcore.ui.state import Key
 from tests import factories
-from tests.app.conftest import texts
+from tests.app.conftest import OpenApp, texts
 from tests.test_cli_evaluate import THEIRS
 
 
@@ -196,3 +197,10 @@ def test_hostile_names_are_shown_as_they_are(store: RunStore, dataset: Dataset, 
     select(app, Key.EVALUATE_DATASET, str(run.path)).select("odd").run()
     assert not app.exception
     assert r"a \*b\* \[x\]\(y\) \$1\$" in texts(app)
+
+
+def test_it_needs_no_image_to_look_at(run: Run, open_app: OpenApp) -> None:
+    app = open_app("pages/predictions.py")
+    app.button_group(key=Key.PREDICT_SOURCE).set_value(predictions_choice.UPLOAD).run()
+    assert not app.exception
+    assert {"Judge it on other images", "Take the network away"} <= {panel.label for panel in app.expander}
