@@ -52,7 +52,17 @@ def draw(found: Sequence[Picture], dataset: Dataset, label: str) -> str | None:
         gallery.Item(picture.image, picture.image, thumbnails[picture.image], badge=picture.badge, told=picture.told)
         for picture in there
     ]
-    return gallery.draw(items, key=Key.FIND_GALLERY, selected=remembered(Param.IMAGE), label=label, height=300)
+    order = hash(tuple(items))
+    # The gallery scrolls to what is marked: an image that was not chosen here must not hide those that come first.
+    picked = st.session_state.get(_PICKED) == (order, remembered(Param.IMAGE))
+    selected = remembered(Param.IMAGE) if picked else None
+    clicked = gallery.draw(items, key=Key.FIND_GALLERY, selected=selected, label=label, height=300)
+    if clicked is not None:
+        st.session_state[_PICKED] = (order, clicked)
+    return clicked
+
+
+_PICKED = "predictions.find.picked"
 
 
 def show(image: str, runs: Sequence[Run], place: Box | None = None) -> None:

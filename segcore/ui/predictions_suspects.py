@@ -55,6 +55,10 @@ def draw(shown: Sequence[Run], counted: Sequence[Run], dataset: Dataset) -> None
     if len(runs) < 2:
         st.info("Choose one more network: an error of one alone says nothing about the mask.")
         return
+    reached = ", ".join(percent(run.summary()["val_miou"]) for run in runs)
+    st.caption(
+        f"The weaker the networks, the more of this is their own mistake. These reach a validation mIoU of {reached}."
+    )
     search = Search(tuple(runs), dataset)
     if not search.images:
         st.info("These networks have no validation image in common. Choose networks of the same fold.")
@@ -179,13 +183,21 @@ def _draw_list(search: Search, listed: Sequence[Suspect], classes: Sequence[Clas
             "Image": place.image,
             "Mask says": classes[place.true].name,
             "Networks say": classes[place.taken].name,
-            "Share of the image": percent(place.share, 2),
-            "Confidence": percent(place.confidence, 0),
+            "Share": 100 * place.share,
+            "Confidence": 100 * place.confidence,
         }
         for place in listed[:MOST_ROWS]
     ]
     event = st.dataframe(
-        rows, key=Key.FIND_PLACES, on_select="rerun", selection_mode="single-row", height=min(300, 36 * len(rows) + 40)
+        rows,
+        key=Key.FIND_PLACES,
+        on_select="rerun",
+        selection_mode="single-row",
+        height=min(300, 36 * len(rows) + 40),
+        column_config={
+            "Share": st.column_config.NumberColumn(format="%.2f %%", help="Of the image's labelled pixels."),
+            "Confidence": st.column_config.NumberColumn(format="%.0f %%", help="Of the least sure network, the mean."),
+        },
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
