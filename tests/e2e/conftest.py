@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,28 +24,54 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def server(workspace: Workspace, tmp_path: Path) -> Iterator[str]:
-    """The address of the app on the empty workspace, started as the README says."""
+    """The address of the app on the empty workspace, started as the README says.
+
+    A module whose tests only look may have a `server` fixture of its own that returns `shared_server`.
+    """
+    with serving(workspace, tmp_path / "server.log") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def shared_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace for all tests of a module, which may fill it before and only look at it afterwards."""
+    made = Workspace(tmp_path_factory.mktemp("shared") / "home")
+    made.ensure_writable()
+    return made
+
+
+@pytest.fixture(scope="module")
+def shared_server(shared_workspace: Workspace) -> Iterator[str]:
+    """The address of one app on `shared_workspace`: it starts, and imports torch, once."""
+    with serving(shared_workspace, shared_workspace.root.parent / "server.log") as address:
+        yield address
+
+
+@contextmanager
+def serving(workspace: Workspace, log_path: Path) -> Iterator[str]:
+    """Serve the app on a workspace with no weights but its own and no network; nothing may go wrong in it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = open(tmp_path / "server.log", "wb")  # noqa: SIM115 (the server writes to it as long as it lives)
+    log = open(log_path, "wb")  # noqa: SIM115 (the server writes to it as long as it lives)
+    environment = {name: value for name, value in os.environ.items() if name != "SEGCORE_WEIGHTS"}
     process = subprocess.Popen(
         f"{sys.executable} -m streamlit run streamlit_app.py --server.headless true --server.port {port}".split(),
         cwd=ROOT,
-        env={**os.environ, HOME_VARIABLE: str(workspace.root)},
+        env={**environment, HOME_VARIABLE: str(workspace.root), "HF_HUB_OFFLINE": "1"},
         stdout=log,
         stderr=subprocess.STDOUT,
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_up(address, process, tmp_path / "server.log")
+        _wait_until_up(address, process, log_path)
         yield address
     finally:
         process.terminate()
         process.wait(timeout=20)
         log.close()
         _end_training(RunStore(workspace))
-    output = (tmp_path / "server.log").read_text()
+    output = log_path.read_text()
     assert "Traceback" not in output, output
 
 

@@ -13,6 +13,11 @@ from tests.e2e.test_app import settled
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
+@pytest.fixture(scope="module")
+def server(shared_server: str) -> str:
+    return shared_server
+
+
 def test_stage_opens_and_pictures_are_taken_away(server: str, page: Page, tmp_path: Path) -> None:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

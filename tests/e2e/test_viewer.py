@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,10 +29,16 @@ PIXELS = """(canvas) => {
 CENTRE = """(canvas) => [...canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data]"""
 
 
-@pytest.fixture
-def runs(workspace: Workspace, tmp_path: Path) -> list[Run]:
-    dataset = factories.add_dataset(workspace, tmp_path / "source", classes=CLASSES, size=96)
-    store = RunStore(workspace)
+@pytest.fixture(scope="module")
+def server(shared_server: str) -> str:
+    return shared_server
+
+
+@pytest.fixture(scope="module")
+def runs(shared_workspace: Workspace) -> list[Run]:
+    source = shared_workspace.root.parent / "source"
+    dataset = factories.add_dataset(shared_workspace, source, classes=CLASSES, size=96)
+    store = RunStore(shared_workspace)
     return [
         factories.make_run(store, dataset=dataset, with_weights=True, encoder=factories.LITE0, seed=seed, miou=miou)
         for seed, miou in ((0, 0.7), (1, 0.5))
@@ -75,7 +80,7 @@ def pictures(page: Page) -> list[int]:
 
 def test_zoom_on_one_panel_zooms_all(viewer: Page) -> None:
     whole = pictures(viewer)
-    assert len(whole) == 6  # image, truth, two predictions, two maps of errors
+    assert len(whole) == 7  # image, truth, two predictions, two maps of errors, who is right
     canvas(viewer, "Truth").hover(position={"x": 40, "y": 30})
     viewer.mouse.wheel(0, -600)
     zoomed = pictures(viewer)
@@ -214,3 +219,64 @@ def test_pointing_tells_the_classes_and_names_are_no_markup(viewer: Page) -> Non
     expect(viewer.locator(".place")).to_have_text(re.compile(r"x \d+, y \d+"))
     prediction = viewer.locator("figure", has=canvas(viewer, "Prediction of EfficientNet-Lite0 · seed 1"))
     expect(prediction.locator(".value")).to_have_text(re.compile(r", \d+ % sure$"))
+
+
+def test_who_is_right_tells_the_networks_apart(viewer: Page) -> None:
+    together = viewer.locator("figure", has=canvas(viewer, "Who is right"))
+    names = ["both right", *(f"only EfficientNet-Lite0 · seed {seed}" for seed in (0, 1)), "all fail"]
+    expect(together.locator(".key > span")).to_have_text([*names, "all fail, with the same class"])
+    viewer.get_by_label("Opacity").fill("100")
+    before = pictures(viewer)[-1]
+    viewer.get_by_role("button", name="None", exact=True).click()
+    assert pictures(viewer)[-1] != before
+    viewer.get_by_role("button", name="All classes").click()
+    assert pictures(viewer)[-1] == before
+    # What is told at a place agrees with what the two networks and the truth tell there.
+    told = {kind: viewer.locator("figure", has=canvas(viewer, kind)).locator(".value") for kind in (
+        "Truth", "Who is right", *(f"Prediction of EfficientNet-Lite0 · seed {seed}" for seed in (0, 1)))}  # fmt: skip
+    box = canvas(viewer, "Truth").bounding_box()
+    for across, down in ((0.01, 0.5), (0.3, 0.1), (0.5, 0.4), (0.6, 0.6), (0.8, 0.9)):
+        canvas(viewer, "Truth").hover(position={"x": box["width"] * across, "y": box["height"] * down})
+        truth, who, *said = (place.text_content() or "" for place in told.values())
+        said = [text.rpartition(",")[0] for text in said]
+        right = [text == truth for text in said]
+        if truth == "not labelled":
+            expected = truth
+        elif any(right):
+            expected = names[0] if all(right) else names[1 + right.index(True)]
+        else:
+            expected = f"all take {truth} for {said[0]}" if said[0] == said[1] else "all fail"
+        assert who == expected
+
+
+def test_images_are_found_ranked_and_shown(viewer: Page, runs: list[Run]) -> None:
+    """From the worst image to a label suspect, which the viewer frames and zooms to."""
+    scene, scale = viewer.locator(".viewer"), viewer.get_by_label("Screen pixels for each image pixel")
+    viewer.get_by_text("Find images").click()
+    tiles = viewer.get_by_role("option")
+    expect(tiles).to_have_count(len(runs[0].split.val))
+    expect(viewer.locator(".gallery img").first).to_be_visible()
+    last = tiles.last.locator(".caption").text_content()
+    tiles.last.click()
+    expect(scene).to_have_attribute("data-scene", str(last))
+    expect(viewer).to_have_url(re.compile(f"image={last}"))
+    expect(tiles.last).to_have_attribute("aria-selected", "true")
+
+    viewer.get_by_text("Label suspects").click()
+    viewer.get_by_role("button", name="Look at all").click()
+    expect(viewer.get_by_role("button", name="Download the list")).to_be_visible()
+    tiles.first.click()
+    expect(viewer).to_have_url(re.compile("place="))
+    expect(scene).to_have_attribute("data-scene", str(tiles.first.locator(".caption").text_content()))
+    mark = viewer.locator("figure", has=canvas(viewer, "Truth")).locator(".mark")
+    expect(mark).to_be_visible()
+    pictures(viewer)
+    zoomed = scale.text_content()
+    frame, inner = canvas(viewer, "Truth").bounding_box(), mark.bounding_box()
+    assert frame["x"] - 8 <= inner["x"] and inner["x"] + inner["width"] <= frame["x"] + frame["width"] + 8
+    viewer.get_by_role("button", name="Zoom in").click()
+    pictures(viewer)
+    assert scale.text_content() != zoomed, "who looks elsewhere is not brought back"
+    viewer.get_by_role("button", name="Next").click()
+    expect(viewer).not_to_have_url(re.compile("place="))
+    expect(mark).to_be_hidden()
