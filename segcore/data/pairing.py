@@ -201,9 +201,9 @@ def _matching(folder: Path, regex: str, field: str, what: str) -> list[Path]:
     """Return the image files under `folder` whose paths below it match `regex`, sorted."""
     files = _list_files(folder)
     matches = re.compile(regex).fullmatch
-    found = [file for file in files if matches(file.relative_to(folder).as_posix())]
+    found = [file for file in files if matches(_below(folder, file))]
     if not found:
-        example = f", such as {files[0].relative_to(folder).as_posix()}" if files else ""
+        example = f", such as {_below(folder, files[0])}" if files else ""
         raise DatasetError(
             f"The regular expression for {what}, {regex!r}, matches none of the {len(files)} image files below "
             f"{folder}{example}. It must match the whole path below the folder, with forward slashes. Correct it.",
@@ -219,14 +219,28 @@ def _list_files(folder: Path, without: Path | None = None) -> list[Path]:
         raise DatasetError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
 
     skipped = without.resolve() if without is not None else None
-    files: list[Path] = []
+    files: list[list[str]] = []
     for directory, folders, names in os.walk(folder, onerror=refuse):
         here = Path(directory)
         folders[:] = [name for name in folders if not name.startswith(".")]
         if skipped is not None:
             folders[:] = [name for name in folders if (here / name).resolve() != skipped]
-        files += [here / name for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
-    return sorted(files)
+        files += [
+            [*here.parts, name]
+            for name in names
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (100,000 of them)
+        ]
+    return [Path(*parts) for parts in sorted(files)]
+
+
+def _below(folder: Path, file: Path) -> str:
+    """Return the path of a file below a folder, with forward slashes; ten times as fast as `relative_to`."""
+    start, text = f"{folder}{os.sep}", str(file)
+    below = text.removeprefix(start) if text.startswith(start) else str(file.relative_to(folder))
+    return below.replace(os.sep, "/")
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def _usable_name(file: Path) -> bool:
@@ -234,9 +248,7 @@ def _usable_name(file: Path) -> bool:
         str(file).encode()
     except UnicodeEncodeError:  # bytes that are no UTF-8
         return False
-    return len(file.stem.encode()) <= MAX_NAME_BYTES and all(
-        unicodedata.category(character) != "Cc" for character in str(file)
-    )
+    return len(file.stem.encode()) <= MAX_NAME_BYTES and not _CONTROL.search(str(file))
 
 
 def _astray(files: Iterable[Path], *roots: Path) -> set[Path]:
@@ -256,9 +268,9 @@ def _by_key(root: Path, files: Iterable[Path], regex: str | None) -> tuple[dict[
     """Return the files by key; those whose key is not theirs alone apart."""
     found: dict[Key, list[Path]] = defaultdict(list)
     for file in files:
-        relative = file.relative_to(root)
-        match = re.fullmatch(regex, relative.as_posix()) if regex is not None else None
-        parts = relative.with_suffix("").parts if match is None else (part or "" for part in match.groups())
+        below = _below(root, file)
+        match = re.fullmatch(regex, below) if regex is not None else None
+        parts = [part or "" for part in match.groups()] if match else below.removesuffix(file.suffix).split("/")
         found[tuple(unicodedata.normalize("NFC", part) for part in parts)].append(file)
     single = {key: same[0] for key, same in found.items() if len(same) == 1}
     return single, [file for same in found.values() if len(same) > 1 for file in same]
@@ -304,8 +316,8 @@ def _unique_names(keys: list[Key], image_of: dict[Key, Path]) -> dict[Key, str]:
 def _group(image: Path, root: Path, regex: str | None, by_folder: bool, *, whole_path: bool) -> str | None:
     """Return the group of an image; None where nothing names one."""
     if by_folder:
-        return unicodedata.normalize("NFC", image.relative_to(root).parent.as_posix())
-    text = image.relative_to(root).with_suffix("").as_posix() if whole_path else image.stem
+        return unicodedata.normalize("NFC", _below(root, image).rpartition("/")[0] or ".")
+    text = _below(root, image).removesuffix(image.suffix) if whole_path else image.stem
     match = re.search(regex, unicodedata.normalize("NFC", text)) if regex else None
     if match is None:
         return None

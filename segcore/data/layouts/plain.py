@@ -30,7 +30,9 @@ _SUFFIX = r"\.(?:png|jpe?g|tiff?|bmp|webp|PNG|JPE?G|TIFF?)"
 def candidates(listing: Listing) -> Iterator[Candidate]:
     """Yield two folders side by side, the same once for each part, or one folder with masks among the images."""
     classes, notes = class_table(listing)
-    for made in (_by_part(listing), _beside(listing), _together(listing)):
+    found = [made for made in (_by_part(listing), _beside(listing)) if made is not None]
+    # Masks in a folder of their own may have names with ends, too, and are no case for one folder.
+    for made in found or [_together(listing)]:
         if made is not None:
             yield _grouped(listing, replace(made, classes=classes or None, warnings=notes))
 
@@ -157,9 +159,10 @@ def _best_ends(images: Iterable[str], masks: Iterable[str], *, apart: bool = Tru
     """
     image_stems, mask_stems = ({PurePosixPath(file).stem for file in files} for files in (images, masks))
     best, most = ("", ""), len(image_stems & mask_stems) if apart else 0
+    left = {end: {stem.removesuffix(end) for stem in image_stems if stem.endswith(end)} for end in IMAGE_ENDS}
+    right = {end: {stem.removesuffix(end) for stem in mask_stems if stem.endswith(end)} for end in MASK_ENDS}
     for image_end, mask_end in ((image, mask) for image in IMAGE_ENDS for mask in MASK_ENDS if image != mask):
-        left = {stem.removesuffix(image_end) for stem in image_stems if stem.endswith(image_end)}
-        right = {stem.removesuffix(mask_end) for stem in mask_stems if stem.endswith(mask_end)}
-        if len(left & right) > most:
-            best, most = (image_end, mask_end), len(left & right)
+        common = len(left[image_end] & right[mask_end])
+        if common > most:
+            best, most = (image_end, mask_end), common
     return best
