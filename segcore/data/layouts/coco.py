@@ -27,7 +27,7 @@ from segcore.data.layouts.listing import Listing
 from segcore.data.pairing import Pair, image_names
 from segcore.data.parallel import ordered_map
 from segcore.data.splits import PART_NAMES, PARTS, Split
-from segcore.errors import ConfigError, DatasetError, SplitError
+from segcore.errors import DatasetError, SplitError
 from segcore.progress import Progress, silent
 from segcore.text import plural
 
@@ -79,7 +79,7 @@ def read_annotations(path: Path) -> Annotations:
     ):
         raise DatasetError(f"{path} has no lists of images, annotations and categories, as COCO has.", field="path")
     categories = {
-        entry["id"]: str(entry["name"])[:80].strip() or f"category {entry['id']}"
+        entry["id"]: _class_name(entry["name"]) or f"category {entry['id']}"
         for entry in value["categories"]
         if isinstance(entry, dict) and isinstance(entry.get("id"), int) and "name" in entry
     }
@@ -101,6 +101,12 @@ def read_annotations(path: Path) -> Annotations:
             skipped += 1
     rows = {category: row for row, category in enumerate(sorted(categories), start=1)}
     return Annotations(path, categories, tuple(images), skipped, rows)
+
+
+def _class_name(value: object) -> str:
+    """Return a name in one line of valid text, at most 80 characters long."""
+    text = str(value)[:200].encode("utf-8", "replace").decode()
+    return " ".join("".join(letter for letter in text if letter.isprintable()).split())[:80].strip()
 
 
 def _usable(entry: dict[str, Any]) -> bool:
@@ -134,6 +140,8 @@ def guesses(listing: Listing, name: str) -> Iterator[Guess]:
     folder = Path(os.path.commonpath([file.parent for file in placed]))
     names = image_names(folder)
     pairs = [Pair(names[file], file, file, names[file]) for file in dict.fromkeys(placed) if file in names]
+    if not pairs:  # all of them share their names with other images
+        return
     split, doubts = _split(files, names)
     lost = sum(len(annotations.images) - len(files[annotations.path]) for annotations in found)
     skipped = sum(annotations.skipped for annotations in found)
@@ -210,12 +218,11 @@ def classes_of(annotations: Annotations) -> tuple[ClassInfo, ...]:
     colors = distinct_colors(len(annotations.categories))
     classes = [ClassInfo(name="background", color=(0, 0, 0))]
     for category, color in zip(sorted(annotations.categories), colors, strict=True):
-        name = annotations.categories[category]
-        taken = any(info.name == name for info in classes)
-        try:
-            classes.append(ClassInfo(name=f"{name[:68]} ({category})" if taken else name, color=color))
-        except ConfigError:
-            classes.append(ClassInfo(name=f"category {category}", color=color))
+        stated = name = annotations.categories[category]
+        taken, number = {info.name for info in classes}, 2
+        while name in taken:
+            name, number = f"{stated[:70]} ({number})", number + 1
+        classes.append(ClassInfo(name=name, color=color))
     return tuple(classes)
 
 

@@ -11,13 +11,15 @@ import numpy as np
 
 from segcore.config import IGNORE_INDEX, ClassInfo
 from segcore.data.classes import Color
-from segcore.data.readers import read_raw_mask
+from segcore.data.readers import image_size, read_raw_mask
 from segcore.errors import DatasetError, ImageReadError
 from segcore.text import plural
 
 SAMPLE = 24
 """So many masks are looked at, spread over all of them; a class that only others hold has to be added by hand."""
 MAX_CLASSES = 64
+_SIDE = 1024
+"""Larger masks are looked at with so many pixels along the longer side; a small object may be missed."""
 _RARE = 0.0005
 """Colours of fewer of the sampled pixels are taken for blended edges where there are more than `MAX_CLASSES`."""
 
@@ -49,7 +51,9 @@ def propose_classes(masks: Sequence[Path]) -> tuple[tuple[ClassInfo, ...], tuple
     read = 0
     for path in _spread(masks, SAMPLE):
         try:
-            mask = read_raw_mask(path)
+            width, height = image_size(path)
+            scale = min(1.0, _SIDE / max(width, height))  # nothing is blended: each pixel left is one of the mask
+            mask = read_raw_mask(path, size=(max(1, round(width * scale)), max(1, round(height * scale))))
         except ImageReadError:  # the check will say which and why
             continue
         read += 1

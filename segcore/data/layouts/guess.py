@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from segcore.config import ClassInfo, DatasetConfig
 from segcore.data.layouts.colors import propose_classes
-from segcore.data.layouts.listing import Listing
+from segcore.data.layouts.listing import Listing, read_lines
 from segcore.data.pairing import Pair, pair_dataset
 from segcore.data.splits import PART_NAMES, PARTS, Split
 from segcore.errors import DatasetError, SplitError
@@ -130,7 +130,7 @@ def split_of_lists(lists: Mapping[str, Path], pairs: Sequence[Pair]) -> tuple[Sp
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     missing = 0
     for part, path in lists.items():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in read_lines(path):
             entry = line.split()[0] if line.split() else ""
             # Names may have blanks, and dots that begin no suffix.
             candidates = (line.strip(), entry, PurePosixPath(entry).name, PurePosixPath(entry).stem)

@@ -27,7 +27,7 @@ from segcore.config import ClassInfo
 from segcore.data.classes import Color
 from segcore.data.layouts import tables
 from segcore.data.layouts.guess import Candidate
-from segcore.data.layouts.listing import Listing
+from segcore.data.layouts.listing import Listing, read_lines
 
 _SHEET = r"[MN]-3\d-\d+-[A-D]-[a-d]-\d-\d"
 """A sheet of the Polish map grid, as LandCover.ai names its images."""
@@ -59,9 +59,9 @@ def _wrong_colors(listing: Listing) -> str:
     if path is None:
         return ""
     try:
-        value = json.loads(listing.path(path).read_text(encoding="utf-8"))
+        value = json.loads("\n".join(read_lines(listing.path(path))))
         stated = {entry["title"].strip().lower(): entry["color"].lstrip("#").upper() for entry in value["classes"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{path} is not understood; the colours of the published masks are taken."
     wrong = [info.name for info in tables.DUBAI if stated.get(info.name.lower(), _hex(info.color)) != _hex(info.color)]
     return f"{path} states other colours for {', '.join(wrong)} than the masks hold; theirs are taken." if wrong else ""

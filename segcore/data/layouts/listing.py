@@ -15,6 +15,9 @@ from segcore.errors import DatasetError
 MAX_FILES = 500_000
 """A folder of more is no dataset's own folder, but a disk's or a home's."""
 
+MAX_TEXT = 50_000_000
+"""Lists and class tables of more bytes are none."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -65,6 +68,16 @@ class Listing:
     def path(self, relative: str) -> Path:
         """Return the path of a folder or file of this listing."""
         return self.root / relative if relative else self.root
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a small text file that comes with a dataset; none where it cannot be read or is no such."""
+    try:
+        if path.stat().st_size > MAX_TEXT:
+            return []
+        return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 def list_folder(root: Path) -> Listing:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from segcore.config import ClassInfo
+from segcore.config import IGNORE_INDEX, ClassInfo
 from segcore.data.classes import ClassTable
 from segcore.data.layouts import tables
 from segcore.data.layouts.guess import Candidate
-from segcore.data.layouts.listing import Listing
+from segcore.data.layouts.listing import Listing, read_lines
 from segcore.data.layouts.voc import read_labelmap
 from segcore.errors import ClassTableError
 
@@ -30,9 +30,10 @@ _SUFFIX = r"\.(?:png|jpe?g|tiff?|bmp|webp|PNG|JPE?G|TIFF?)"
 def candidates(listing: Listing) -> Iterator[Candidate]:
     """Yield two folders side by side, the same once for each part, or one folder with masks among the images."""
     classes, notes = class_table(listing)
-    found = [made for made in (_by_part(listing), _beside(listing)) if made is not None]
-    # Masks in a folder of their own may have names with ends, too, and are no case for one folder.
-    for made in found or [_together(listing)]:
+    found = [_by_part(listing), _beside(listing)]
+    if found == [None, None]:  # masks in a folder of their own may have names with ends, too
+        found = [_together(listing)]
+    for made in found:
         if made is not None:
             yield _grouped(listing, replace(made, classes=classes or None, warnings=notes))
 
@@ -64,6 +65,8 @@ def class_table(listing: Listing) -> tuple[tuple[ClassInfo, ...], tuple[str, ...
         tables_found, key=lambda file: (not re.search("class|colou?r|label", file.lower()), file.count("/"))
     )
     for file in likely[:5]:
+        if len(read_lines(listing.path(file))) > IGNORE_INDEX + 1:
+            continue  # more lines than there can be classes
         try:
             found = ClassTable.read_csv(listing.path(file)).classes
         except ClassTableError:  # some other CSV

@@ -16,7 +16,7 @@ from segcore.data.classes import Color
 from segcore.data.layouts import tables
 from segcore.data.layouts.guess import Candidate
 from segcore.data.layouts.known import part_lists
-from segcore.data.layouts.listing import Listing
+from segcore.data.layouts.listing import Listing, read_lines
 from segcore.data.readers import read_raw_mask
 from segcore.errors import ConfigError, ImageReadError
 
@@ -62,7 +62,7 @@ def read_labelmap(path: Path) -> tuple[tuple[ClassInfo, ...], tuple[str, ...]]:
     """Return the classes of a labelmap.txt, and which of its lines are no class."""
     classes: list[ClassInfo] = []
     skipped = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_lines(path):
         if not line.strip() or line.startswith("#"):
             continue
         name, _, rest = line.partition(":")

@@ -109,7 +109,7 @@ def test_entries_that_are_not_as_coco_says_are_counted(tmp_path: Path) -> None:
             {"id": 1, "name": "x"},
             {"id": "y", "name": "y"},
             5,
-            {"id": 2, "name": ""},
+            {"id": 2, "name": "\n"},
             {"id": 3, "name": "x"},
         ],
         "annotations": [{"image_id": 1, "category_id": 9}, None, {"image_id": [1], "category_id": 1}],
@@ -117,7 +117,7 @@ def test_entries_that_are_not_as_coco_says_are_counted(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(value))
     annotations = read_annotations(tmp_path / "a.json")
     assert len(annotations.images) == 1 and annotations.skipped == 8
-    assert [info.name for info in coco.classes_of(annotations)] == ["background", "x", "category 2", "x (3)"]
+    assert [info.name for info in coco.classes_of(annotations)] == ["background", "x", "category 2", "x (2)"]
 
 
 def test_file_names_lead_nowhere_else(tmp_path: Path) -> None:
