@@ -60,7 +60,8 @@ class DatasetConfig(Config):
     classes: tuple[ClassInfo, ...] = Field(description="The class table; row i is the class of value i in index masks.")
     group_regex: str | None = Field(
         None,
-        description="Regular expression on the stem; its first group (or whole match) names the image's scene.",
+        description="Regular expression on the stem, or with image_regex on the path; its first group (or whole match) "
+        "names the image's scene.",
     )
     group_by_folder: bool = Field(False, description="The image's parent folder names its scene.")
     groups_given: dict[str, str] = Field(

@@ -27,15 +27,21 @@ _BLEND = 16
 
 def pairing_problems(pairing: Pairing) -> Iterator[Problem]:
     for file in pairing.images_without_mask:
-        message = f"The image {file.name} has no mask of the same stem. Add {file.stem}.png to the masks folder."
+        message = (
+            f"The image {file.name} has no mask: none has the same stem, or is captured alike by the expressions where "
+            f"there are any. Add the mask, {file.stem}.png for example."
+        )
         yield Problem(file, "no mask", message, excluded=True)
     for file in pairing.masks_without_image:
-        message = f"The mask {file.name} has no image of the same stem. Add the image, or remove the mask."
+        message = (
+            f"The mask {file.name} has no image: none has the same stem, or is captured alike by the expressions where "
+            "there are any. Add the image, or remove the mask."
+        )
         yield Problem(file, "no image", message, excluded=True)
     for file in pairing.duplicates:
         message = (
-            f"Several files have the stem {file.stem!r}, so it is open which belongs to which. Keep one, or put images "
-            "and masks into sub-folders of the same names."
+            f"Several files have the stem {file.stem!r}, or are captured alike by the expressions, so it is open which "
+            "belongs to which. Keep one, or put images and masks into sub-folders of the same names."
         )
         yield Problem(file, "repeated name", message, excluded=True)
     for file in pairing.unusable_names:

@@ -42,7 +42,8 @@ CONTENTS = [
 ]
 FOLDERS = ["", "images", "masks", "train/images", "train/masks", "JPEGImages", "SegmentationClass", "original_images",
            "label_images_semantic", "Tile 1/images", "Tile 1/masks", "seq1/Images", "seq1/Labels", "trainannot",
-           "train", "x/training_set/images", "x/training_set/gt/semantic/label_images", "ImageSets/Segmentation"]  # fmt: skip
+           "train", "x/training_set/images", "x/training_set/gt/semantic/label_images",
+           "ImageSets/Segmentation"]  # fmt: skip
 NAMES = ["a.png", "a_mask.png", "a.jpg", "b.png", "classes.csv", "class_dict.csv", "class_dict_seg.csv", "labelmap.txt",
          "classes.json", "instances.json", "train.txt", "val.txt", "we ird $(x) `y`.png", "ü.png"]  # fmt: skip
 files = st.dictionaries(
