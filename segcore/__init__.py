@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segcore.config import ClassInfo, DatasetConfig, Recipe, RunConfig, StudyConfig
+    from segcore.data.layouts import recognise
     from segcore.data.prepared import prepare
     from segcore.data.store import Dataset, DatasetStore
     from segcore.errors import SegcoreError
@@ -46,6 +47,7 @@ _HOMES = {
     "export": "segcore.inference.export.writing",
     "launch_study": "segcore.launch.plan",
     "prepare": "segcore.data.prepared",
+    "recognise": "segcore.data.layouts",
     "reevaluate": "segcore.inference.reevaluation",
     "scores": "segcore.evaluation.metrics",
 }
@@ -70,6 +72,7 @@ __all__ = [
     "export",
     "launch_study",
     "prepare",
+    "recognise",
     "reevaluate",
     "scores",
 ]

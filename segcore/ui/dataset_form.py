@@ -86,13 +86,14 @@ def _zip() -> tuple[Path, str, Path | None] | None:
         st.session_state.pop(_UNPACKED, None)
         if uploaded is None:
             return None
-        slot = st.empty()
-        own = DatasetStore().new_staging()
+        slot, own = st.empty(), None
         try:
+            own = DatasetStore().new_staging()
             with progress_bar("Unpacking") as progress:
                 unpack(cast("BinaryIO", uploaded), own / "source", progress)
         except SegcoreError as error:
-            shutil.rmtree(own, ignore_errors=True)
+            if own is not None:
+                shutil.rmtree(own, ignore_errors=True)
             scenes.show(error, {"": slot}, "")
             return None
         st.session_state[_UNPACKED] = (uploaded.file_id, own)
