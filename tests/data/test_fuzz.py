@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from segcore.config import IGNORE_INDEX, DatasetConfig
 from segcore.data.classes import ClassTable
+from segcore.data.layouts import recognise
 from segcore.data.prepared import prepare
 from segcore.data.splits import Split, read_split_file
 from segcore.data.store import Dataset, DatasetStore
@@ -61,6 +62,7 @@ def test_a_broken_folder_is_refused_or_read_correctly(plan: fuzz.Plan, prepared:
         config = DatasetConfig(
             name="broken", images=root / "source/images", masks=root / "source/masks", classes=fuzz.TABLE
         )
+        assert {guess.config.name for guess in recognise(root)} <= {"dataset"}  # whatever it sees, it bears it
         try:
             dataset = datasets.add(config, val=0.4)
         except DatasetError as error:

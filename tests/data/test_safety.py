@@ -17,6 +17,7 @@ from segcore.__main__ import main
 from segcore.config import ClassInfo, DatasetConfig
 from segcore.data.checks import check_dataset
 from segcore.data.classes import ClassTable
+from segcore.data.layouts import recognise
 from segcore.data.prepared import prepare
 from segcore.data.readers import read_bytes, read_image
 from segcore.data.report import Problem
@@ -158,6 +159,17 @@ def test_files_without_end_are_refused_unread(tmp_path: Path) -> None:
                 ClassTable.read_csv(tmp_path / f"{name}.png")
             with pytest.raises(SplitError, match=f"{name}.png cannot be read: .*it (has more|is no regular)"):
                 read_split_file(tmp_path / f"{name}.png", ["a"])
+
+
+def test_recognising_waits_for_no_pipe_and_reads_no_device(tiny_dataset: Make) -> None:
+    root = tiny_dataset().images.parent
+    with_tables = [guess.layout for guess in recognise(root)]
+    for name in ("train.txt", "labelmap.txt", "instances.json", "classes.json", "table.csv"):
+        os.mkfifo(root / name)
+    for name in ("val.txt", "a.json", "class_dict.csv"):
+        (root / name).symlink_to("/dev/zero")
+    with bounded(megabytes=40, seconds=5):
+        assert [guess.layout for guess in recognise(root)] == with_tables == ["folders"]
 
 
 def test_a_class_table_of_a_million_lines_costs_little(tmp_path: Path) -> None:

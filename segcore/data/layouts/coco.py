@@ -28,6 +28,7 @@ from segcore.data.pairing import Pair, image_names
 from segcore.data.parallel import ordered_map
 from segcore.data.splits import PART_NAMES, PARTS, Split
 from segcore.errors import DatasetError, SplitError
+from segcore.files import read_limited
 from segcore.progress import Progress, silent
 from segcore.text import plural
 
@@ -71,7 +72,7 @@ def read_annotations(path: Path) -> Annotations:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DatasetError(f"{path} has more than {MAX_BYTES // 10**6} MB; divide it.", field="path")
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
+        value = json.loads(read_limited(path, MAX_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{path} cannot be read as JSON: {error}.", field="path") from error
     if not isinstance(value, dict) or not all(

@@ -73,7 +73,7 @@ class Listing:
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a small text file that comes with a dataset; none where it cannot be read or is no such."""
     try:
-        if path.stat().st_size > MAX_TEXT:
+        if not path.is_file() or path.stat().st_size > MAX_TEXT:  # a pipe would be waited for
             return []
         return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError:
