@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,13 +157,27 @@ def test_a_cancelled_export_leaves_what_was_there(tmp_path: Path, run: Run, name
 
 
 @pytest.mark.parametrize("name", ["m.onnx", "folder", "b.zip"])
-def test_what_is_there_is_replaced_only_when_asked_to(tmp_path: Path, run: Run, name: str) -> None:
+def test_what_is_there_is_replaced_only_when_asked_to(
+    tmp_path: Path, run: Run, bundle_of: Callable[[str], Path], name: str
+) -> None:
     format, out = "onnx" if name == "m.onnx" else "bundle", tmp_path / "out" / name
-    export(run, format, out)  # type: ignore[arg-type]
+    out.parent.mkdir()
+    if name == "folder":
+        shutil.copytree(bundle_of("resize"), out)
+    else:
+        out.write_text("an earlier export")
+    before = tree(out)
     with pytest.raises(ExistsError, match="already there"):
         export(run, format, out)  # type: ignore[arg-type]
+    assert tree(out) == before
     export(run, format, out, overwrite=True)  # type: ignore[arg-type]
     assert [path.name for path in out.parent.iterdir()] == [name]
+    assert tree(out).keys() == before.keys() and tree(out) != before
+
+
+def tree(root: Path) -> dict[Path, bytes]:
+    """Return what the files at and below a path hold."""
+    return {path: path.read_bytes() for path in (root, *root.rglob("*")) if path.is_file()}
 
 
 def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path, run: Run) -> None:
@@ -197,11 +213,13 @@ def test_a_failing_exporter_prints_nothing(
 # Bundles -----------------------------------------------------------------------------------------------
 
 
-def test_a_bundle_holds_all_its_files_and_no_path_of_this_machine(tmp_path: Path, run: Run) -> None:
-    export(run, "bundle", tmp_path / "b")
-    assert {path.name for path in (tmp_path / "b").iterdir()} == set(bundle.FILES)
-    for path in (tmp_path / "b").iterdir():
-        assert str(tmp_path).encode() not in path.read_bytes(), path.name
+def test_a_bundle_holds_all_its_files_and_no_path_of_this_machine(
+    tmp_path: Path, run: Run, bundle_of: Callable[[str], Path]
+) -> None:
+    folder = bundle_of("resize")
+    assert {path.name for path in folder.iterdir()} == set(bundle.FILES)
+    for path in folder.iterdir():
+        assert str(folder.parent).encode() not in path.read_bytes(), path.name
     export(run, "bundle", tmp_path / "b.zip")
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
         assert set(archive.namelist()) == set(bundle.FILES) and archive.testzip() is None
