@@ -5,26 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
-from segcore import figures
-from segcore.config import IGNORE_INDEX, ClassInfo, DatasetConfig
-from segcore.data.classes import ClassTable, palette
+from segcore.config import DatasetConfig
 from segcore.data.layouts import Guess, recognise, revised
-from segcore.data.layouts.coco import draw_examples
-from segcore.data.readers import read_image, read_mask, resize_labels
 from segcore.data.store import DatasetStore
 from segcore.errors import DatasetError, SegcoreError
 from segcore.text import plural
 from segcore.ui import dataset_form_classes as class_table
+from segcore.ui import dataset_form_examples as examples
 from segcore.ui import dataset_form_scenes as scenes
 from segcore.ui.components import escape, progress_bar
 from segcore.ui.state import Key
 
 _OF = "dataset.add.guess"
 """Session key of what the fields were filled for."""
-_SIDE = 400
 
 
 def draw(folder: Path, name: str, own: Path | None) -> None:
@@ -68,7 +63,7 @@ def draw(folder: Path, name: str, own: Path | None) -> None:
         _say(shown or guess)
     if shown is not None:
         with pictures:
-            _examples(shown)
+            examples.draw(shown)
     if st.button("Add dataset", type="primary", key=Key.ADD, icon=":material/add:", disabled=shown is None):
         assert shown is not None
         _add(shown, own, slots, keep=keep)
@@ -128,61 +123,6 @@ def _say(guess: Guess) -> None:
         st.info("  \n".join(escape(warning) for warning in guess.warnings), icon=":material/info:")
 
 
-# Pictures ---------------------------------------------------------------------------------------------
-
-
-def _examples(guess: Guess) -> None:
-    """Draw some pairs: the image, and the same under its mask."""
-    columns = st.columns(max(3, len(guess.examples)))
-    try:
-        drawn = _drawn(guess, guess.config.classes)
-    except SegcoreError as error:
-        st.error(escape(error), icon=":material/error:")
-        return
-    colors = palette(guess.config.classes)
-    for column, pair, (picture, labels) in zip(columns, guess.examples, drawn, strict=False):
-        with column:
-            st.image(picture, width="stretch", alt=f"Image {pair.name}")
-            st.image(
-                figures.overlay(picture, labels, colors, 0.6),
-                caption=f"{escape(pair.name)}, scene {escape(pair.group)}",
-                width="stretch",
-                alt=f"Image {pair.name} under its mask",
-            )
-            if (labels == IGNORE_INDEX).all():
-                st.caption(":orange[None of its pixels has a class that is learnt.]")
-
-
-@st.cache_data(ttl=60, max_entries=16, show_spinner="Reading examples …", hash_funcs={Guess: lambda guess: _key(guess)})
-def _drawn(guess: Guess, classes: tuple[ClassInfo, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the middle of image and labels, 255 where nothing is learnt, of each example at screen size."""
-    table = ClassTable(classes)
-    outlines = draw_examples(guess) if guess.annotations else None
-    drawn = []
-    for number, pair in enumerate(guess.examples):
-        picture = read_image(pair.image, max_side=_SIDE)
-        size = (picture.shape[1], picture.shape[0])
-        if outlines is None:
-            labels, _ = read_mask(pair.mask, table, size=size)
-        else:
-            labels, _ = table.indices_to_labels(resize_labels(outlines[number], *size))
-        drawn.append((_square(picture), _square(labels)))
-    return drawn
-
-
-def _square(pixels: np.ndarray) -> np.ndarray:
-    """Return the middle of a picture, (H, W, …), so that examples of any shape stand in rows."""
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return pixels[top : top + side, left : left + side]
-
-
-def _key(guess: Guess) -> str:
-    """Return what tells apart guesses whose examples look different."""
-    return repr([(str(pair.image), str(pair.mask)) for pair in guess.examples] + [guess.config.model_dump_json()])
-
-
 # Corrections ------------------------------------------------------------------------------------------
 
 
@@ -234,7 +174,7 @@ def _corrected(guess: Guess, rows: list[Any], slots: scenes.Slots) -> Guess | No
 
 
 @st.cache_data(
-    ttl=60, max_entries=16, show_spinner="Looking for pairs …", hash_funcs={Guess: lambda guess: _key(guess)}
+    ttl=60, max_entries=16, show_spinner="Looking for pairs …", hash_funcs={Guess: lambda guess: examples.key(guess)}
 )
 def _revised(guess: Guess, _changes: dict[str, Any], changes: str) -> Guess:
     del changes  # tells the cache what `_changes` holds

@@ -1,26 +1,19 @@
-"""COCO's outlines (cocodataset.org, "Data format"): recognised here, and drawn into masks when a dataset is added.
-
-A file holds `images` (id, file_name, width, height), `categories` (id, name) and `annotations` (image_id, category_id,
-segmentation). A segmentation is a list of polygons [x1, y1, x2, y2, …], or runs {size: [height, width], counts}, as
-crowds have. Row 0 of the class table is what no outline covers. Where outlines overlap, the smaller lies on top, so
-that a car on a road stays a car; crowds lie below all others.
-"""
+"""COCO's outlines: recognised by their files, and drawn into masks when a dataset is added."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from segcore.config import ClassInfo, DatasetConfig
+from segcore.data.layouts.coco_drawing import draw
+from segcore.data.layouts.coco_file import Annotations, Outlines, read_annotations
 from segcore.data.layouts.colors import distinct_colors
 from segcore.data.layouts.guess import EXAMPLES, Guess, spread
 from segcore.data.layouts.listing import Listing
@@ -28,99 +21,11 @@ from segcore.data.pairing import Pair, image_names
 from segcore.data.parallel import ordered_map
 from segcore.data.splits import PART_NAMES, PARTS, Split
 from segcore.errors import DatasetError, SplitError
-from segcore.files import read_limited
 from segcore.progress import Progress, silent
 from segcore.text import plural
 
-MAX_BYTES = 500_000_000
-MAX_PIXELS = 178_000_000
-"""Of one image: as many as Pillow opens."""
 MAX_CATEGORIES = 254
 _TRIED = 12
-
-
-@dataclass(frozen=True)
-class Outlines:
-    """One image of a COCO file with what is drawn on it."""
-
-    file_name: str
-    size: tuple[int, int]
-    """(width, height)."""
-    shapes: tuple[tuple[int, Any, bool], ...]
-    """(category id, segmentation, whether it is a crowd)."""
-
-
-@dataclass(frozen=True)
-class Annotations:
-    """What a COCO file says, as far as masks need it."""
-
-    path: Path
-    categories: dict[int, str]
-    images: tuple[Outlines, ...]
-    skipped: int = 0
-    """Entries that are not as the format says."""
-    rows: dict[int, int] = field(default_factory=dict)
-    """Category id -> row of the class table."""
-
-
-def read_annotations(path: Path) -> Annotations:
-    """Read a COCO file.
-
-    Raises:
-        DatasetError: it cannot be read, or is none.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DatasetError(f"{path} has more than {MAX_BYTES // 10**6} MB; divide it.", field="path")
-        value = json.loads(read_limited(path, MAX_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} cannot be read as JSON: {error}.", field="path") from error
-    if not isinstance(value, dict) or not all(
-        isinstance(value.get(part), list) for part in ("images", "annotations", "categories")
-    ):
-        raise DatasetError(f"{path} has no lists of images, annotations and categories, as COCO has.", field="path")
-    categories = {
-        entry["id"]: _class_name(entry["name"]) or f"category {entry['id']}"
-        for entry in value["categories"]
-        if isinstance(entry, dict) and isinstance(entry.get("id"), int) and "name" in entry
-    }
-    shapes: dict[Any, list[tuple[int, Any, bool]]] = defaultdict(list)
-    skipped = 0
-    for entry in value["annotations"]:
-        known = isinstance(entry, dict) and isinstance(entry.get("category_id"), int)
-        if known and entry["category_id"] in categories and isinstance(entry.get("image_id"), (int, str)):
-            outline = (entry["category_id"], entry.get("segmentation"), bool(entry.get("iscrowd")))
-            shapes[entry["image_id"]].append(outline)
-        else:
-            skipped += 1
-    images = []
-    for entry in value["images"]:
-        if isinstance(entry, dict) and _usable(entry):
-            own = tuple(shapes.get(entry["id"], ()))
-            images.append(Outlines(entry["file_name"].replace("\\", "/"), (entry["width"], entry["height"]), own))
-        else:
-            skipped += 1
-    rows = {category: row for row, category in enumerate(sorted(categories), start=1)}
-    return Annotations(path, categories, tuple(images), skipped, rows)
-
-
-def _class_name(value: object) -> str:
-    """Return a name in one line of valid text, at most 80 characters long."""
-    text = str(value)[:200].encode("utf-8", "replace").decode()
-    return " ".join("".join(letter for letter in text if letter.isprintable()).split())[:80].strip()
-
-
-def _usable(entry: dict[str, Any]) -> bool:
-    sides = entry.get("width"), entry.get("height")
-    return (
-        isinstance(entry.get("file_name"), str)
-        and isinstance(entry.get("id"), (int, str))
-        and all(isinstance(side, int) and 0 < side < 2**17 for side in sides)
-        and entry["width"] * entry["height"] <= MAX_PIXELS
-    )
-
-
-# Recognising ------------------------------------------------------------------------------------------
 
 
 def guesses(listing: Listing, name: str) -> Iterator[Guess]:
@@ -228,79 +133,6 @@ def classes_of(annotations: Annotations) -> tuple[ClassInfo, ...]:
 
 
 # Drawing ----------------------------------------------------------------------------------------------
-
-
-def draw(entry: Outlines, rows: dict[int, int]) -> np.ndarray:
-    """Draw the outlines of one image: HW uint8, rows of the class table, 0 where there is none.
-
-    An outline that is not as the format says leaves no trace.
-    """
-    from pycocotools import mask as runs  # compiled; only needed for COCO
-
-    width, height = entry.size
-    drawn = []
-    for category, segmentation, crowd in entry.shapes:
-        encoded = _encoded(segmentation, width, height)
-        if encoded is not None:
-            drawn.append((not crowd, -float(runs.area(encoded)), category, encoded))
-    labels = np.zeros((height, width), np.uint8)
-    for _, _, category, encoded in sorted(drawn, key=lambda shape: shape[:2]):
-        labels[runs.decode(encoded).astype(bool)] = rows[category]
-    return labels
-
-
-def _encoded(segmentation: Any, width: int, height: int) -> Any:
-    """Return a segmentation as pycocotools encodes it; None where it is none."""
-    from pycocotools import mask as runs
-
-    if isinstance(segmentation, list):
-        polygons = [polygon for polygon in map(_polygon, segmentation) if polygon is not None]
-        # Its edges are walked pixel by pixel: a corner far outside would take hours.
-        polygons = [np.clip(polygon, 0, (width, height)).ravel().tolist() for polygon in polygons]
-        return runs.merge(runs.frPyObjects(polygons, height, width)) if polygons else None
-    if not isinstance(segmentation, dict) or segmentation.get("size") != [height, width]:
-        return None
-    counts = segmentation.get("counts")
-    if isinstance(counts, str):
-        counts = _unpacked(counts)
-    if not isinstance(counts, list) or not all(isinstance(count, int) and count >= 0 for count in counts):
-        return None
-    # pycocotools leaves what damaged runs do not fill as it finds it in memory.
-    if sum(counts) != width * height:
-        return None
-    return runs.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-
-
-def _unpacked(text: str) -> list[int] | None:
-    """Return the runs that COCO's compressed form stands for; None where it is none.
-
-    Five bits a letter from "0" on, the lowest first, 32 for "goes on"; from the third, differences to the last but one
-    (cocoapi/common/maskApi.c, rleFrString).
-    """
-    counts: list[int] = []
-    value = shift = 0
-    for letter in text:
-        bits = ord(letter) - 48
-        if not 0 <= bits < 64 or shift > 40:
-            return None
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        counts.append(value + counts[-2] if len(counts) > 2 else value)
-        value = shift = 0
-    return counts if shift == 0 else None
-
-
-def _polygon(value: Any) -> np.ndarray | None:
-    """Return the corners of a polygon, (N, 2) float64; None where it is none."""
-    if not isinstance(value, list) or len(value) < 6 or len(value) % 2:
-        return None
-    if not all(isinstance(number, (int, float)) and abs(number) < 1e9 for number in value):
-        return None
-    return np.array(value, np.float64).reshape(-1, 2)
 
 
 def draw_masks(guess: Guess, target: Path, progress: Progress = silent) -> DatasetConfig:

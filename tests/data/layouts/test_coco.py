@@ -11,7 +11,8 @@ import pytest
 from pycocotools import mask as runs
 
 from segcore.data.layouts import coco, recognise, revised
-from segcore.data.layouts.coco import Outlines, draw, read_annotations
+from segcore.data.layouts.coco_drawing import draw
+from segcore.data.layouts.coco_file import Outlines, read_annotations
 from segcore.data.store import DatasetStore
 from segcore.errors import DatasetError
 from segcore.workspace import Workspace
