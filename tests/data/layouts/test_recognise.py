@@ -112,3 +112,13 @@ def test_masks_in_another_folder_than_images_in_subfolders_group_by_folder(tmp_p
 def test_names_for_datasets() -> None:
     names = {"Semantic segmentation dataset": "Semantic-segmentation-dataset", "city.zip": "city", "çà": "dataset"}
     assert {name: usable_name(Path(name)) for name in names} == names
+
+
+def test_real_images_with_their_class_table(test_data: Path, workspace: Workspace) -> None:
+    guess = recognised(test_data / "data/dubai-aerial", name="dubai")
+    assert (guess.layout, guess.pairs, guess.groups) == ("folders", 54, 6)
+    dataset = DatasetStore(workspace).add_guess(guess)
+    assert dataset.report.usable == 54 and (dataset.report.unknown_pixels or 0) < 0.01 * sum(
+        dataset.report.class_pixels
+    )
+    assert "Unlabeled" not in dataset.table.names and len(dataset.table.names) == 5
