@@ -9,7 +9,7 @@ import typer
 from segcore.cli.decisions import read_classes
 from segcore.cli.output import Json, emit_json, print_table, progress_bar
 from segcore.errors import ConfigError
-from segcore.text import UNKNOWN, percent, scaled
+from segcore.text import UNKNOWN, percent, printable, scaled
 
 if TYPE_CHECKING:
     from segcore.data.dataset import Dataset
@@ -108,4 +108,4 @@ def _print(dataset: Dataset, found: dict[str, Any], *, sizes: bool) -> None:
     if found["imbalance"] == found["imbalance"]:
         print(f"The most frequent class has {found['imbalance']:,.0f} times as many pixels as the rarest.")
     for number, decision in enumerate(dataset.config.decisions, start=1):
-        print(f"{number}. {decision.text}")
+        print(f"{number}. {printable(decision.text, lines=False)}")

@@ -34,7 +34,7 @@ _PENDING = 4
 class Journal:
     """The looks of one dataset. Lines are appended; of a pair's, the last counts, and a torn one counts nothing.
 
-    Without a path looks are kept in memory, as text.
+    Without a path only looks that one check needs twice are kept, in memory: those at masks of values.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -70,6 +70,8 @@ class Journal:
         Raises:
             WorkspaceError: the file cannot be written.
         """
+        if self.path is None and (look.histogram is None or look.histogram.values is None):
+            return
         value, text = look.to_json()
         line = json.dumps({"format": _FORMAT, "key": key, "look": value}).encode() + b"\t" + text.encode() + b"\n"
         if self.path is None:
@@ -102,8 +104,8 @@ class Journal:
         self._place = {key: self._place[key] for key in kept}
 
     def _scan(self, path: Path) -> None:
-        start = 0
-        with suppress(FileNotFoundError), open(path, "rb") as lines:
+        start, line = 0, b"\n"
+        with suppress(OSError), open(path, "rb") as lines:  # what cannot be read is looked at again
             for line in lines:
                 head, _, _ = line.partition(b"\t")
                 with suppress(ValueError, KeyError, TypeError):
@@ -111,8 +113,8 @@ class Journal:
                     if value["format"] == _FORMAT and line.endswith(b"\n"):
                         self._place[str(value["key"])] = start, len(line)
                 start += len(line)
-        if start and not line.endswith(b"\n"):
-            with open(path, "ab") as torn:
+        if not line.endswith(b"\n"):
+            with suppress(OSError), open(path, "ab") as torn:
                 torn.write(b"\n")
 
 
