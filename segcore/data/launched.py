@@ -44,8 +44,8 @@ class LaunchedDataset(Dataset):
         state = examine(self._launched, progress, self.path / LOOKS)
         if state.fingerprint != self._wanted:
             raise DatasetError(
-                f"The files of dataset {self.name!r} have changed since the study was launched on them; its runs would no "
-                "longer compare. Launch a new study on the dataset as it is now."
+                f"The files of dataset {self.name!r} have changed since the study was launched on them; its runs would "
+                "no longer compare. Launch a new study on the dataset as it is now."
             )
         write_state(self.path, state, self.state_path)
 
