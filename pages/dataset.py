@@ -28,11 +28,7 @@ else:
         assert name is not None
         dataset = store.get(name)
         dataset_view.about(dataset, dataset.changed())
-        dataset_view.browse(dataset)
-        dataset_view.classes(dataset)
-        dataset_view.split(dataset)
-        dataset_view.report(dataset)
-        dataset_view.files(store, dataset)
+        dataset_view.draw_tabs(dataset)
 
 with st.expander("Add a dataset", expanded=not names, icon=":material/add:"):
     dataset_form.draw()

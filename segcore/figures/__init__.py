@@ -8,7 +8,7 @@ from segcore.figures.classes import confusion_heatmap
 from segcore.figures.classmaps import class_difference_map, class_map
 from segcore.figures.costs import cost_bars, cost_scatter
 from segcore.figures.curves import accuracy_curves
-from segcore.figures.dataset import class_share_bars
+from segcore.figures.dataset import class_share_bars, co_occurrence_map
 from segcore.figures.images import LegendEntry, class_legend, colorize, overlay
 from segcore.figures.ranking import rank_plot
 from segcore.figures.sizes import size_curves
@@ -23,6 +23,7 @@ __all__ = [
     "class_legend",
     "class_map",
     "class_share_bars",
+    "co_occurrence_map",
     "colorize",
     "confusion_heatmap",
     "cost_bars",

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 
 from segcore.config import ClassInfo
-from segcore.figures.theme import INK, OUTLINE, css, empty_figure, figure, plain, show_legend
+from segcore.figures.theme import (
+    INK,
+    OUTLINE,
+    add_cell_texts,
+    css,
+    empty_figure,
+    faded,
+    figure,
+    plain,
+    show_legend,
+    tick_angle,
+)
 
 _OPACITY = {"val": 0.6, "test": 0.3}
 """Parts of the split differ in strength, as colour says which class it is; training, or all images, is full."""
+
+TOGETHER = "#1f7f93"
+"""Colour of classes that stand together in every image."""
 
 
 def class_share_bars(
@@ -97,3 +112,50 @@ def _share_text(share: float) -> str:
     if share == 0:
         return "none"
     return f"{share:.1f} %" if share >= 1 else f"{share:.2g} %" if share >= 0.01 else "< 0.01 %"
+
+
+def co_occurrence_map(classes: Sequence[ClassInfo], images: np.ndarray, *, title: str | None = None) -> go.Figure:
+    """Draw how often classes stand together: of the images that show the row's class, the share that show the column's.
+
+    Args:
+        classes: the trained classes.
+        images: (C, C), in how many images each two are together; on the diagonal each one.
+    """
+    shown = [i for i in range(len(classes)) if images[i, i]]
+    if len(shown) < 2:
+        return empty_figure("Fewer than two classes occur.", kind="co-occurrence", title=title)
+    names = [plain(classes[i].name) for i in shown]
+    shares = [[float(images[row, column] / images[row, row]) for column in shown] for row in shown]
+    hovers = [
+        [
+            f"Of {images[row, row]:,} images with <b>{plain(classes[row].name)}</b><br>"
+            f"{images[row, column]:,} also show <b>{plain(classes[column].name)}</b>"
+            for column in shown
+        ]
+        for row in shown
+    ]
+    chart = figure("co-occurrence", title=title, height=140 + 26 * len(shown))
+    chart.add_heatmap(
+        x=names,
+        y=names,
+        z=[[100 * share for share in row] for row in shares],
+        colorscale=[(0, faded(TOGETHER, 0.04)), (1, TOGETHER)],
+        zmin=0,
+        zmax=100,
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        customdata=hovers,
+        hovertemplate="%{customdata}<extra></extra>",
+        uid="together",
+    )
+    if len(shown) <= 12:
+        texts = [
+            (column, row, f"{100 * shares[i][j]:.0f}", shares[i][j] >= 0.5)
+            for i, row in enumerate(names)
+            for j, column in enumerate(names)
+        ]
+        add_cell_texts(chart, texts, size=12)
+    chart.update_xaxes(type="category", side="top", tickangle=tick_angle(names), title_text="also show (%)")
+    chart.update_yaxes(type="category", autorange="reversed", title_text="Images with")
+    return chart

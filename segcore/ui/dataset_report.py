@@ -1,0 +1,164 @@
+"""What the check found, kind by kind, with pictures and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from segcore.data.dataset import Dataset
+from segcore.data.report import CheckReport, Problem, UnknownValue
+from segcore.data.thumbnails import of_files
+from segcore.decisions import SNAP_STEPS, Decision, Exclude, Map, Snap
+from segcore.text import UNKNOWN, percent, plural
+from segcore.ui.components import escape, swatch
+from segcore.ui.dataset_decisions import decide, history
+from segcore.ui.dataset_parts import SWATCH, pictures
+from segcore.ui.state import Key
+
+SHOWN = 6
+"""So many pictures of each kind of problem."""
+LISTED = 200
+"""So many messages of each kind."""
+
+
+def draw(dataset: Dataset) -> None:
+    """Draw problems by kind, unknown colours, and what was decided about them.
+
+    Raises:
+        SegcoreError: the dataset's directory cannot be written.
+    """
+    found = dataset.report
+    problems = [*found.problems, *dataset.split_problems()]
+    st.markdown(
+        f"{found.usable:,} of {plural(found.images, 'image')} can be used, {found.excluded:,} cannot; "
+        f"{percent(found.labelled_share)} of their pixels have a class that is learnt."
+    )
+    if not problems and not found.unknown_count:
+        st.success("The check found nothing wrong.", icon=":material/check_circle:")
+    kinds: dict[str, list[Problem]] = {}
+    for problem in problems:
+        kinds.setdefault(problem.kind, []).append(problem)
+    for kind, members in sorted(kinds.items(), key=lambda entry: -sum(one.excluded for one in entry[1])):
+        _kind(dataset, kind, members)
+    if found.unknown_colors:
+        _unknown(dataset, found)
+    history(dataset)
+
+
+# Problems --------------------------------------------------------------------------------------------
+
+
+def _kind(dataset: Dataset, kind: str, problems: Sequence[Problem]) -> None:
+    """Draw one kind of problem: how often, examples, and the action that mends it."""
+    out = sum(problem.excluded for problem in problems)
+    title = f"{kind[:1].upper()}{kind[1:]}: {len(problems):,}" + (" left out" if out == len(problems) else "")
+    icon = ":material/block:" if out else ":material/info:"
+    with st.expander(escape(title), icon=icon):
+        st.markdown(escape(problems[0].message))
+        _pictures(dataset, problems)
+        if len(problems) > 1:
+            rows = [
+                {"file": problem.file.name if problem.file else UNKNOWN, "what": problem.message}
+                for problem in problems[:LISTED]
+            ]
+            st.dataframe(rows, hide_index=True, height="content" if len(rows) < 6 else 240, key=f"dataset.check.{kind}")
+            if len(problems) > LISTED:
+                st.caption(f"The first {LISTED} of {len(problems):,}. The command `dataset check` lists all.")
+        for number, action in enumerate(_actions(problems)):
+            if st.button(_offer(action), key=Key.CHECK_ACTION.of(f"{kind}:{number}"), icon=":material/gavel:"):
+                decide(dataset, action)
+
+
+def _pictures(dataset: Dataset, problems: Sequence[Problem]) -> None:
+    """Draw a few of the images, or files, that a kind of problem is about."""
+    names = list(dict.fromkeys(name for problem in problems for name in problem.images))
+    known = [name for name in names if name in dataset.groups][:SHOWN]
+    shown: list[tuple[str, Path | None]] = list(pictures(dataset, known).items()) if known else []
+    if not shown:
+        files = [problem.file for problem in problems if problem.file is not None][:SHOWN]
+        shown = [(file.name, place) for file, place in of_files(dataset, files).items()]
+    shown = [(name, place) for name, place in shown if place is not None]
+    for column, (name, place) in zip(st.columns(SHOWN), shown, strict=False):
+        column.image(str(place), caption=escape(name), width="stretch", alt=f"Image {name}")
+
+
+def _actions(problems: Sequence[Problem]) -> list[Decision]:
+    """Return what can be done about all problems of a kind, images to leave out taken together."""
+    actions = [problem.action for problem in problems if problem.action is not None]
+    images = dict.fromkeys(name for action in actions if isinstance(action, Exclude) for name in action.images)
+    others = [action for action in dict.fromkeys(actions) if not isinstance(action, Exclude)]
+    return ([Exclude(images=tuple(images))] if images else []) + others
+
+
+def _offer(action: Decision) -> str:
+    """Return a decision as what a button does."""
+    if isinstance(action, Exclude) and len(action.images) > 1:
+        return f"Leave out these {len(action.images):,} images"
+    text = action.text
+    return escape(text[:1].upper() + text[1:])
+
+
+# Unknown colours -------------------------------------------------------------------------------------
+
+
+def _unknown(dataset: Dataset, found: CheckReport) -> None:
+    """Draw the colours that no class has, and giving them a meaning."""
+    count, pixels = plural(found.unknown_count, "unknown colour"), plural(found.unknown_pixels, "pixel")
+    title = f"{count}: {pixels} that count nowhere"
+    with st.expander(title, icon=":material/palette:", expanded=not found.problems):
+        st.dataframe(
+            [
+                {
+                    "color": swatch(unknown.value) if isinstance(unknown.value, tuple) else None,
+                    "value": unknown.text,
+                    "pixels": unknown.pixels,
+                    "images": unknown.images,
+                    "for example": unknown.example,
+                    "nearest class": unknown.nearest or UNKNOWN,
+                }
+                for unknown in found.unknown_colors
+            ],
+            hide_index=True,
+            column_config={"color": SWATCH},
+            height="content" if len(found.unknown_colors) < 6 else 240,
+            key="dataset.unknown",
+        )
+        _map(dataset, found.unknown_colors)
+        if found.near_colors:
+            _snap(dataset, found)
+
+
+def _map(dataset: Dataset, unknown: Sequence[UnknownValue]) -> None:
+    """Draw giving one colour a class, the nearest proposed."""
+    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+    place = left.selectbox(
+        "This colour", range(len(unknown)), format_func=lambda number: unknown[number].text, key=Key.CHECK_VALUE
+    )
+    chosen, names = unknown[place], [info.name for info in dataset.table.classes]
+    options = [None, *names]
+    means = middle.selectbox(
+        "is",
+        options,
+        index=options.index(chosen.action.to) if chosen.action.to in options else 0,
+        format_func=lambda name: "ignored" if name is None else name,
+        key=Key.CHECK_MEANS.of(chosen.text),
+    )
+    if right.button("Decide", key=Key.CHECK_MAP, icon=":material/gavel:", width="stretch"):
+        decide(dataset, Map(value=chosen.value, to=means))
+
+
+def _snap(dataset: Dataset, found: CheckReport) -> None:
+    """Draw giving all colours near a class's that class: for masks whose edges are blended."""
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    within = [sum(near.pixels[step] for near in found.near_colors) for step in range(len(SNAP_STEPS))]
+    step = left.selectbox(
+        "Take colours near a class's for that class",
+        range(len(SNAP_STEPS)),
+        format_func=lambda number: f"up to {SNAP_STEPS[number]} apart in RGB: {plural(within[number], 'pixel')}",
+        key=Key.CHECK_DISTANCE,
+        help="Masks saved as JPEG, or drawn with smooth edges, hold colours between those of the classes.",
+    )
+    if right.button("Snap", key=Key.CHECK_SNAP, icon=":material/gavel:", width="stretch"):
+        decide(dataset, Snap(distance=SNAP_STEPS[step]))
