@@ -69,8 +69,8 @@ def _edit(dataset: Dataset) -> None:
         disabled=["swatch", "class", "share"],
         column_config={
             "swatch": SWATCH,
-            "class": st.column_config.TextColumn("Class"),
-            "name": st.column_config.TextColumn("Call it", required=True, max_chars=80),
+            "class": st.column_config.TextColumn("Class", width="medium"),
+            "name": st.column_config.TextColumn("Call it", width="medium", required=True, max_chars=80),
             "color": st.column_config.TextColumn("Colour", required=True, validate="^#[0-9a-fA-F]{6}$"),
             "used": st.column_config.CheckboxColumn("Learnt", help=ClassInfo.help("ignore")),
             "share": st.column_config.TextColumn("Of the labelled pixels"),

@@ -67,17 +67,17 @@ def _filtered(dataset: Dataset, remarks: Mapping[str, object]) -> tuple[list[str
     scenes = sorted(set(dataset.groups.values()))
     columns = st.columns(4 if remarks else 3)
     with columns[0]:
-        part = _choice("Part", [ALL, *split], Key.BROWSE_PART, lambda name: PARTS.get(name, "All images"))
+        part = _choice("Part", [ALL, *split], Key.BROWSE_PART, lambda name: PARTS.get(name, "All"))
     with columns[1]:
         label = _choice(
             "Shows",
             [None, *range(len(classes))],
             Key.BROWSE_CLASS,
-            lambda number: "Any class" if number is None else classes[number].name,
+            lambda number: "Any" if number is None else classes[number].name,
             help="Of a class, the images that show most of it come first.",
         )
     with columns[2]:
-        scene = _choice("Scene", [None, *scenes], Key.BROWSE_SCENE, lambda name: "All scenes" if name is None else name)
+        scene = _choice("Scene", [None, *scenes], Key.BROWSE_SCENE, lambda name: "All" if name is None else name)
     remark = ALL
     if remarks:
         with columns[3]:
