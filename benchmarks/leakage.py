@@ -170,7 +170,8 @@ def folder(path: Path, root: Path) -> None:
     print(", ".join(f"{count} {kind}" for kind, count in found.counts().items()))
     for leak in found.leaks[:20]:
         print(
-            f"  {leak.first}  {leak.second}  {leak.match.kind}  {leak.match.overlap:.0%} in common, {leak.match.agreeing} details agree"
+            f"  {leak.first}  {leak.second}  {leak.match.kind}  {leak.match.overlap:.0%} in common, "
+            f"{leak.match.agreeing} details agree"
         )
 
 

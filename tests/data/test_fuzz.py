@@ -80,7 +80,7 @@ def test_a_broken_folder_is_refused_or_read_correctly(plan: fuzz.Plan, prepared:
             if prepared:
                 check_what_is_trained_on(plan, dataset)
             assert {path.name for path in dataset.path.iterdir()} <= {
-                "dataset.json", "split.json", "looks.jsonl", "prepared", "looks.jsonl", ".lock",
+                "dataset.json", "split.json", "looks.jsonl", "prepared", ".lock",
             }  # fmt: skip
         shutil.rmtree(root / "home")
         assert fuzz.tree_hash(root) == before
