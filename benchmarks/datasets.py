@@ -1,6 +1,6 @@
 """Adding, checking, browsing and preparing many images, beside decoding alone.
 
-    python benchmarks/datasets.py [--images 1000] [--size 512]
+    python benchmarks/datasets.py [--images 1000] [--size 512] [--leakage]
 
 Writes that many JPEGs with colour masks (PNG), and measures each step in a process of its own, with files that lie in
 the system's cache:
@@ -11,7 +11,7 @@ the system's cache:
     thumbnails   all made; then again, with all there
     gallery      what the server does for a gallery of at most 1,000 of them, with all there
     prepare      decoded and resized to 256 px for training
-    leakage      images that show the same ground looked for, across all scenes
+    leakage      with --leakage: images that show the same ground looked for, across all scenes; the slowest by far
 
 and prints images a second, the time as a multiple of decoding alone, and peak memory.
 """
@@ -36,6 +36,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 from PIL import Image
+from streamlit.runtime.media_file_manager import MediaFileKind
+from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # in place of this folder, whose statistics.py would hide Python's own
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
 CLASSES = 8
 NAME = "many"
-STEPS = ("decode", "add", "classes", "thumbnails", "thumbnails again", "gallery", "prepare", "leakage")
+STEPS = ("decode", "add", "classes", "thumbnails", "thumbnails again", "gallery", "prepare")
 SCENE = 10
 """So many images are in each scene."""
 
@@ -65,11 +67,11 @@ def draw(side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write(directory: Path, colors: np.ndarray, base: tuple[np.ndarray, np.ndarray], side: int, number: int) -> None:
-    """Write one pair: a square of the base picture, turned, in colours of its own."""
+    """Write one pair: a square of the base picture, turned, in a tint of its own."""
     rng = np.random.default_rng(number)
     top, left, turns = int(rng.integers(3 * side)), int(rng.integers(3 * side)), int(rng.integers(4))
     image, labels = (np.rot90(part[top : top + side, left : left + side], turns) for part in base)
-    tint = rng.normal(0, 12, 3) + rng.normal(0, 4, (side, side, 1))
+    tint = rng.integers(-12, 13, 3).astype(np.int16)
     stem = f"scene{number // SCENE:05d}_{number % SCENE}"
     for folder, suffix, pixels, options in (
         ("images", ".jpg", np.clip(image + tint, 0, 255).astype(np.uint8), (cv2.IMWRITE_JPEG_QUALITY, 90)),
@@ -115,14 +117,9 @@ def decode(pair: tuple[Path, Path]) -> None:
             image.load()
 
 
-def gallery(dataset: Dataset) -> None:
-    """What a page does for its gallery, but for Streamlit's own part."""
-    from streamlit.runtime import memory_media_file_storage as storage
-    from streamlit.runtime.media_file_manager import MediaFileKind
-
-    from segcore.data.thumbnails import thumbnails
-
-    media = storage.MemoryMediaFileStorage("/media")
+def gallery(dataset: Dataset, thumbnails: Callable[[Dataset, list[str]], dict[str, Path | None]]) -> None:
+    """Look up the thumbnails of a page and hand them to Streamlit, as `segcore.ui.gallery` does."""
+    media = MemoryMediaFileStorage("/media")
     for place in thumbnails(dataset, dataset.names[:1000]).values():
         media.load_and_get_id(str(place), "image/jpeg", MediaFileKind.MEDIA)
 
@@ -144,7 +141,7 @@ def measure(step: str, directory: Path) -> dict[str, float]:
         "classes": lambda: store.get(NAME).decide(Merge(names=("class 0", "class 1"), into="both")),
         "thumbnails": lambda: thumbnails(store.get(NAME)),
         "thumbnails again": lambda: thumbnails(store.get(NAME)),
-        "gallery": lambda: gallery(store.get(NAME)),
+        "gallery": lambda: gallery(store.get(NAME), thumbnails),
         "prepare": lambda: prepare(store.get(NAME), 256),
         "leakage": lambda: mending.find_leakage(store.get(NAME)),
     }
@@ -158,11 +155,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--leakage", action="store_true")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step:
-        print(json.dumps(measure(arguments.step, arguments.directory)))
+        if arguments.step == "generate":
+            generate(arguments.directory, arguments.images, arguments.size)
+        else:
+            print(json.dumps(measure(arguments.step, arguments.directory)))
         return
     from segcore.data.parallel import worker_count
 
@@ -170,12 +171,16 @@ def main() -> None:
         os.environ["SEGCORE_HOME"] = f"{folder}/home"
         directory = Path(folder) / "source"
         directory.mkdir()
-        generate(directory, arguments.images, arguments.size)
+        # In a process of its own: on Linux the peak memory of a process counts as that of those it starts, too.
+        sizes = ["--images", str(arguments.images), "--size", str(arguments.size)]
+        subprocess.run(
+            [sys.executable, __file__, "--step", "generate", "--directory", str(directory), *sizes], check=True
+        )
         load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
         print(f"{arguments.size} px; {worker_count()} threads, {platform.machine()} {load}\n")
         print(f"{'':<18}{'seconds':>9}{'images/s':>10}{'× decode':>10}{'peak MB':>9}", flush=True)
         alone = 0.0
-        for step in STEPS:
+        for step in (*STEPS, "leakage") if arguments.leakage else STEPS:
             command = [sys.executable, __file__, "--step", step, "--directory", str(directory)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             row = json.loads(done.stdout.splitlines()[-1])
