@@ -95,7 +95,7 @@ def _samples(path: str, fingerprint: str, name: str, recipe: Recipe, seed: int) 
 
     `fingerprint` is the dataset's, so that nothing is kept of one that changed.
     """
-    from segcore.data import augment  # albumentations takes a second to import
+    from segcore.data import augment  # takes seconds: albumentations imports torch where it is installed
 
     dataset = Dataset(path)
     assert dataset.fingerprint == fingerprint
