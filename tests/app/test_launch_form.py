@@ -20,7 +20,15 @@ from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
-from segcore.ui import launch_backbones, launch_expected, launch_recipe, more_seeds, predictions_choice, previews
+from segcore.ui import (
+    dataset_form,
+    launch_backbones,
+    launch_expected,
+    launch_recipe,
+    more_seeds,
+    predictions_choice,
+    previews,
+)
 from segcore.ui.state import Key
 from segcore.workspace import Workspace
 from tests import factories
@@ -93,6 +101,7 @@ def test_form_follows_the_dataset_page_until_another_is_picked(
 
 
 def fill(app: AppTest, config: DatasetConfig, name: str) -> None:
+    app.segmented_control(key=Key.ADD_FROM).set_value(dataset_form.FIELDS).run()
     app.text_input(key=Key.ADD_NAME).set_value(name)
     app.text_input(key=Key.ADD_IMAGES).set_value(str(config.images))
     app.text_input(key=Key.ADD_MASKS).set_value(str(config.masks))
@@ -110,6 +119,7 @@ def test_an_added_dataset_is_the_one_to_launch_and_leaves_an_empty_form(
     app.button(key=Key.ADD).click().run()
     assert DatasetStore(workspace).get("second")
     assert app.selectbox(key=Key.LAUNCH_DATASET).value == "second"
+    app.segmented_control(key=Key.ADD_FROM).set_value(dataset_form.FIELDS).run()
     assert not any(app.text_input(key=key).value for key in (Key.ADD_NAME, Key.ADD_IMAGES, Key.ADD_CLASSES))
     assert app.slider(key=Key.ADD_VAL).value == 20
     assert not app.main.error
@@ -147,6 +157,7 @@ def test_errors_beside_a_field_do_not_begin_with_its_name_in_code(
     app.button(key=Key.LAUNCH).click().run()
     assert app.sidebar.error[0].value.startswith("'")
     app = open_app("pages/dataset.py")
+    app.segmented_control(key=Key.ADD_FROM).set_value(dataset_form.FIELDS).run()
     app.text_input(key=Key.ADD_NAME).set_value("../up")
     app.text_input(key=Key.ADD_IMAGES).set_value(str(tmp_path / "source" / "images"))
     app.text_input(key=Key.ADD_MASKS).set_value(str(tmp_path / "source" / "masks"))
@@ -422,7 +433,7 @@ def test_predictions_begin_with_validation_images_whatever_was_browsed(
     factories.make_run(store, dataset=dataset, encoder=factories.LITE0, with_weights=True)
     assert dataset.split is not None
     app = open_app("pages/dataset.py", image=dataset.split.train[0])
-    assert app.selectbox(key="choose.image").value == dataset.split.train[0]
+    assert app.query_params["image"] == dataset.split.train[0]
     for name in list(app.query_params):
         del app.query_params[name]
     app.switch_page("pages/predictions.py").run()
