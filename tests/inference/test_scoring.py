@@ -121,7 +121,7 @@ def test_a_changed_dataset_is_said_of_every_run(study: Study) -> None:
     said = scoring.read(study)
     assert said is not None
     assert sorted(said.refused) == sorted(run.name for run in study.runs())
-    assert all("has changed" in reason for reason in said.refused.values())
+    assert all("have changed" in reason for reason in said.refused.values())
 
 
 def test_only_one_process_is_at_it(study: Study, capfd: pytest.CaptureFixture[str]) -> None:
