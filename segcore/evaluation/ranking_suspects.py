@@ -105,7 +105,8 @@ def suspects(
     said = agreed_errors(truth, predictions)
     surest = np.minimum.reduce([np.asarray(values, np.float32) for values in confidences])
     wrong = said != IGNORE_INDEX
-    pairs = np.unique(truth[wrong].astype(np.int64) * 256 + said[wrong])
+    pairs, pixels = np.unique(truth[wrong].astype(np.int64) * 256 + said[wrong], return_counts=True)
+    pairs = pairs[pixels >= strip(*truth.shape) ** 2]  # fewer pixels make no place
     found = [
         place for pair in pairs.tolist() for place in _places(image, truth, said, surest, labelled, *divmod(pair, 256))
     ]

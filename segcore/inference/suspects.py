@@ -23,7 +23,7 @@ from segcore.data.dataset import Dataset
 from segcore.data.readers import read_image, read_mask, read_square, resize_labels
 from segcore.errors import ConfigError, ImageReadError, WeightsError
 from segcore.evaluation.ranking_suspects import Suspect, suspects
-from segcore.files import append_json_line, read_json_lines
+from segcore.files import FileCache, append_json_line, read_json_lines
 from segcore.progress import Progress, silent
 from segcore.runs import Run, Study
 
@@ -77,12 +77,7 @@ class Search:
 
     def found(self) -> dict[str, list[Suspect]]:
         """Return the suspects of each image that is done, the weightiest first; of one written twice, the later."""
-        done: dict[str, list[Suspect]] = {}
-        for row in read_json_lines(self.path):
-            try:
-                done[row["image"]] = [Suspect.from_json(place) for place in row["places"]]
-            except (KeyError, TypeError, ValueError):
-                continue  # a line that is torn or was changed by hand: its image is looked at again
+        done = _places.get(self.path)
         return {name: done[name] for name in self.images if name in done}
 
     def go_on(
@@ -98,8 +93,8 @@ class Search:
             WeightsError: weights are missing or damaged.
             WorkspaceError: what was found cannot be written.
         """
-        done, unread = len(self.found()), []
-        left = [name for name in self.images if name not in self.found()]
+        before, unread = self.found(), []
+        left, done = [name for name in self.images if name not in before], len(before)
         networks = [(network or _load)(run) for run in self.runs] if left else []
         progress(done, len(self.images))
         for name in left:
@@ -121,6 +116,19 @@ class Search:
         found = [network(image) for network in networks]
         truth = resize_labels(labels, width, height) if labels.shape != (height, width) else labels
         return suspects(name, truth, [one.labels for one in found], [one.confidence for one in found])
+
+
+def _written(path: Path) -> dict[str, list[Suspect]]:
+    done: dict[str, list[Suspect]] = {}
+    for row in read_json_lines(path):
+        try:
+            done[row["image"]] = [Suspect.from_json(place) for place in row["places"]]
+        except (KeyError, TypeError, ValueError):
+            continue  # a line that is torn or was changed by hand: its image is looked at again
+    return done
+
+
+_places = FileCache(_written, entries=16)
 
 
 def _read(path: Path, config: RunConfig) -> np.ndarray:
