@@ -35,6 +35,7 @@ from statistics import mean, stdev  # noqa: E402
 
 from PIL import Image, ImageEnhance  # noqa: E402
 
+from segcore.config import Recipe  # noqa: E402
 from segcore.data import leakage, synthetic  # noqa: E402
 from segcore.data.leakage import Leak, Leakage, matching, merged_groups  # noqa: E402
 
@@ -169,18 +170,16 @@ def folder(path: Path, root: Path) -> None:
     say_cost(found, clock, worked)
     print(", ".join(f"{count} {kind}" for kind, count in found.counts().items()))
     for leak in found.leaks[:20]:
-        print(
-            f"  {leak.first}  {leak.second}  {leak.match.kind}  {leak.match.overlap:.0%} in common, "
-            f"{leak.match.agreeing} details agree"
-        )
+        match = leak.match
+        print(f"  {leak.first}  {leak.second}  {match.kind}  {match.overlap:.0%} in common, {match.agreeing} agree")
 
 
 # What it does to scores ------------------------------------------------------------------------------------------
 
 
-def train(epochs: int, size: int, seeds: Sequence[int], root: Path) -> None:
+def train(recipe: Recipe, seeds: Sequence[int], root: Path) -> None:
     os.environ["SEGCORE_HOME"] = str(root / "home")
-    from segcore.config import DatasetConfig, Recipe, StudyConfig
+    from segcore.config import DatasetConfig, StudyConfig
     from segcore.data.splits import Split, split_by_group
     from segcore.data.store import DatasetStore
     from segcore.evaluation import seal
@@ -201,10 +200,8 @@ def train(epochs: int, size: int, seeds: Sequence[int], root: Path) -> None:
     held_back = tuple(name for name, scene in dataset.groups.items() if scene in scenes[-HELD_BACK:])
     used = {name: scene for name, scene in dataset.groups.items() if name not in held_back}
     pixels = {name: dataset.class_pixels(name) for name in used}
-    recipe = Recipe(epochs=epochs, image_size=size, batch_size=8)
-    print(
-        f"{len(used)} images to divide, {len(held_back)} held back; {epochs} epochs of {size} px, seeds {list(seeds)}"
-    )
+    how = f"{recipe.epochs} epochs of {recipe.image_size} px, seeds {', '.join(map(str, seeds))}"
+    print(f"{len(used)} images to divide, {len(held_back)} held back; {how}")
     print(f"\n{'split':>6} {'leak score':>11} {'val mIoU':>16} {'held-back mIoU':>16} {'difference':>16}")
     for name, groups in {"leaky": {image: image for image in used}, "clean": used}.items():
         divided = split_by_group(groups, pixels)
@@ -216,6 +213,7 @@ def train(epochs: int, size: int, seeds: Sequence[int], root: Path) -> None:
         for run in runs:
             command = [sys.executable, "-m", "segcore.training.worker", str(run.path)]
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+            print(f"{name}, {run.name}: done after {run.status.seconds:.0f} s", file=sys.stderr)
         seal.open_test(RunStore().study(name))
         own = [scores(evaluate(run, "val").counts).miou for run in runs]
         new = [scores(evaluate(run, "test").counts).miou for run in runs]
@@ -241,6 +239,7 @@ def main() -> None:
     training = parts.add_parser("train")
     training.add_argument("--epochs", type=int, default=20)
     training.add_argument("--size", type=int, default=96)
+    training.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     training.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="leakage-") as name:
@@ -252,7 +251,8 @@ def main() -> None:
         elif options.part == "folder":
             folder(options.path, root)
         else:
-            train(options.epochs, options.size, options.seeds, root)
+            recipe = Recipe(epochs=options.epochs, image_size=options.size, batch_size=8, precision=options.precision)
+            train(recipe, options.seeds, root)
 
 
 if __name__ == "__main__":
