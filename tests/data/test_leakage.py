@@ -236,6 +236,21 @@ def test_overlaps_join_groups_along_chains_and_keep_the_largest_name() -> None:
     assert leakage.merged_groups(groups, []) == groups
 
 
+def test_many_tries_need_many_that_agree(tmp_path: Path) -> None:
+    """Rows of parked cars of two scenes: a dozen details agree by chance, as very many look alike."""
+    seen = []
+    for scene, frame in ((24, 2), (30, 0)):
+        image, _, quality = synthetic.generate_scene(scene)[frame]
+        Image.fromarray(image).save(tmp_path / f"{scene}.jpg", quality=quality)
+        seen.append(looks.look_at(tmp_path / f"{scene}.jpg"))
+    ours, theirs = matching._alike(seen[0].details, seen[1].details)
+    cv2.setRNGSeed(0)
+    places = seen[0].places[ours], seen[1].places[theirs]
+    _, follows = cv2.estimateAffinePartial2D(*places, method=cv2.RANSAC, ransacReprojThreshold=3.0, maxIters=1000)
+    assert follows.sum() > 10 and len(ours) > 60
+    assert matching.compare(*seen, mirrored=False) is None
+
+
 def test_chance_does_not_reach_the_bound(frames: dict[str, Path]) -> None:
     """Frames of different scenes, compared both ways round, stay below what counts as found."""
     first = [looks.look_at(path) for name, path in frames.items() if name.endswith("frame1")]

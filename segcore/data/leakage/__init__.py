@@ -29,7 +29,7 @@ from segcore.progress import Progress, silent
 
 __all__ = ["Kind", "Leak", "LeakScore", "Leakage", "find", "merged_groups", "read"]
 
-MATCHING = 2
+MATCHING = 3
 """Version of how pairs are found; what another version kept is not used."""
 _IN_MEMORY = 1024
 """So many looks at most, about 50 kB each, are in memory while pairs are compared."""
