@@ -1,6 +1,7 @@
 """A dataset as a study was launched on it, whatever was decided since.
 
-    datasets/<name>/versions/<fingerprint>.json     what a check with the study's decisions found; can be made again
+    datasets/<name>/versions/<fingerprint>-<scenes>.json    what a check with the study's decisions and scenes found;
+                                                            can be made again
 
 A run holds the settings of its dataset, decisions and all. As long as the files are the same, what the study had can
 be had again from them, mostly without decoding anything (see `segcore.data.journal`); its prepared data stays where
@@ -9,6 +10,8 @@ it was, as that is found by the fingerprint.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 from segcore.config import DatasetConfig
@@ -18,25 +21,31 @@ from segcore.data.state import examine, write_state
 from segcore.errors import DatasetError
 from segcore.progress import Progress, silent
 
+SCENES = ("group_regex", "group_by_folder", "groups_given", "groups_from")
+"""Fields that name the scenes. They are no part of the fingerprint, as other scenes leave the pixels as they are; yet
+the runs of one study are compared scene by scene, so each keeps those it was launched with."""
+
 
 class LaunchedDataset(Dataset):
-    """A dataset with the classes and images of a study; to be read and prepared, not to be decided about."""
+    """A dataset with the classes, images and scenes of a study; to be read and prepared, not to be decided about."""
 
     def __init__(self, dataset: Dataset, config: DatasetConfig, fingerprint: str) -> None:
         super().__init__(dataset.path)
-        own = {"classes": config.classes, "decisions": config.decisions}
+        scenes = {field: getattr(config, field) for field in SCENES}
+        own = {"classes": config.classes, "decisions": config.decisions, **scenes}
         self._launched = dataset.config.model_copy(update=own)
         self._wanted = fingerprint
+        self._scenes = hashlib.sha256(json.dumps(scenes, sort_keys=True).encode()).hexdigest()[:8]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, LaunchedDataset) and (self.path, self._wanted) == (other.path, other._wanted)
+        return isinstance(other, LaunchedDataset) and self.state_path == other.state_path
 
     def __hash__(self) -> int:
-        return hash((self.path, self._wanted))
+        return hash(self.state_path)
 
     @property
     def state_path(self) -> Path:
-        return self.path / "versions" / f"{self._wanted}.json"
+        return self.path / "versions" / f"{self._wanted}-{self._scenes}.json"
 
     def _refresh(self, progress: Progress) -> None:
         if self.exists() and not self.changed():
@@ -68,6 +77,8 @@ def as_launched(dataset: Dataset, config: DatasetConfig, fingerprint: str, progr
     """
     if dataset.changed():
         dataset.refresh(progress)  # other times do not mean other files
-    if dataset.fingerprint == fingerprint:
+    if dataset.fingerprint == fingerprint and all(
+        getattr(dataset.config, field) == getattr(config, field) for field in SCENES
+    ):
         return dataset
     return LaunchedDataset(dataset, config, fingerprint).refresh(progress)

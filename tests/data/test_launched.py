@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from segcore.config import RunConfig
+from segcore.data import dividing
 from segcore.data.dataset import Dataset
 from segcore.data.launched import as_launched
 from segcore.data.prepared import prepare
@@ -59,3 +60,16 @@ def test_other_files_are_no_version_of_the_study(workspace: Workspace, tmp_path:
     image.write_bytes(dataset.pairs[1].image.read_bytes())
     with pytest.raises(DatasetError, match="have changed since the study was launched"):
         as_launched(dataset, config.dataset, config.dataset_fingerprint)
+
+
+def test_a_study_launched_before_has_its_scenes(workspace: Workspace, tmp_path: Path) -> None:
+    dataset, config = launched(workspace, tmp_path)
+    before = dataset.groups
+    dividing.set_groups(dataset, dividing.given(dataset, dict.fromkeys(dataset.names, "one"), "a map"))
+    assert dataset.fingerprint == config.dataset_fingerprint
+    old = as_launched(dataset, config.dataset, config.dataset_fingerprint)
+    assert old.groups == before and set(dataset.groups.values()) == {"one"}
+    dividing.set_groups(dataset, dividing.given(dataset, dict.fromkeys(dataset.names, "two"), "another"))
+    assert as_launched(dataset, config.dataset, config.dataset_fingerprint) == old
+    assert old.groups == before
+    assert as_launched(dataset, dataset.config, config.dataset_fingerprint) is dataset
