@@ -3,7 +3,7 @@
     python benchmarks/leakage.py find [--scenes 80]         generated frames whose overlap is known: recall, precision
     python benchmarks/leakage.py variants [--scenes 30]     copies made darker, turned, mirrored, cut, …: found or not
     python benchmarks/leakage.py folder PATH                any folder of images: how many pairs, and which
-    python benchmarks/leakage.py train [--epochs 20]        one study on a leaky and on a clean split, judged anew
+    python benchmarks/leakage.py train [--epochs 40]        one study on a leaky and on a clean split, judged anew
 
 find      A pair counts as one to be found where its frames share a tenth of the smaller one or more, as one not to be
           found where they share nothing; the few between count for neither. The table tries other rules of how many
@@ -246,8 +246,8 @@ def main() -> None:
     parts.add_parser("variants").add_argument("--scenes", type=int, default=30)
     parts.add_parser("folder").add_argument("path", type=Path)
     training = parts.add_parser("train")
-    training.add_argument("--epochs", type=int, default=20)
-    training.add_argument("--size", type=int, default=96)
+    training.add_argument("--epochs", type=int, default=40)
+    training.add_argument("--size", type=int, default=64)
     training.add_argument("--augmentation", default="standard", choices=("standard", "none"))
     training.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     training.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
