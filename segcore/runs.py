@@ -30,6 +30,7 @@ from zipfile import BadZipFile
 import numpy as np
 from filelock import FileLock
 
+from segcore.background import Desk
 from segcore.config import DatasetConfig, Recipe, RunConfig
 from segcore.data.splits import Split, fold_splits
 from segcore.errors import ConfigError, NotFoundError, WorkspaceError
@@ -333,33 +334,17 @@ class Run:
         with atomic_path(self.reevaluation_path(name)) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
-    def reevaluating(self) -> dict[str, Any] | None:
-        """How far the process is that judges the run again, or where it ended; None before the first."""
-        return read_json(self._reevaluations / "progress.json")
-
-    def write_reevaluating(self, value: dict[str, Any]) -> None:
-        self.make_reevaluations()
-        write_json(self._reevaluations / "progress.json", value)
-
     @property
-    def reevaluating_lock(self) -> Path:
-        """Held by that process (see `inherited`), so that there is one at most; in a folder that is made first."""
-        return self._reevaluations / ".lock"
-
-    @property
-    def reevaluating_log(self) -> Path:
-        """What that process printed."""
-        return self._reevaluations / "log.txt"
-
-    def request_reevaluating_stop(self) -> None:
-        """Ask that process to end; it then leaves no result."""
-        write_json(self._reevaluations / "stop.json", {"stop": True, "time": time.time()})
-
-    def reevaluating_stop_requested(self) -> bool:
-        return (self._reevaluations / "stop.json").exists()
-
-    def clear_reevaluating_request(self) -> None:
-        (self._reevaluations / "stop.json").unlink(missing_ok=True)
+    def reevaluating(self) -> Desk:
+        """Of the process that judges the run again; asked to end, it leaves no result. `make_reevaluations` first."""
+        folder = self._reevaluations
+        return Desk(
+            f"the re-evaluation of run {self.name}",
+            said=folder / "progress.json",
+            request=folder / "stop.json",
+            lock=folder / ".lock",
+            log=folder / "log.txt",
+        )
 
     def make_reevaluations(self) -> None:
         """Make the folder of the re-evaluations, unless it is there.
@@ -588,32 +573,16 @@ class Study:
             raise NotFoundError(f"There is no study {self.name!r} (any more).")
         return FileLock(self.path / ".test.lock")
 
-    def scoring(self) -> dict[str, Any] | None:
-        """How far the scoring of its test images is, or where it ended; None before the first."""
-        return read_json(self.path / "test_scoring.json")
-
-    def write_scoring(self, value: dict[str, Any]) -> None:
-        write_json(self.path / "test_scoring.json", value)
-
     @property
-    def scoring_lock(self) -> Path:
-        """Held by the process that scores (see `inherited`), so that there is one at most."""
-        return self.path / ".scoring.lock"
-
-    @property
-    def scoring_log(self) -> Path:
-        """What that process printed."""
-        return self.path / "test_scoring.log"
-
-    def request_scoring_stop(self) -> None:
-        """Ask the process that scores to end; what it has done stays."""
-        write_json(self.path / "test_scoring_request.json", {"stop": True, "time": time.time()})
-
-    def scoring_stop_requested(self) -> bool:
-        return (self.path / "test_scoring_request.json").exists()
-
-    def clear_scoring_request(self) -> None:
-        (self.path / "test_scoring_request.json").unlink(missing_ok=True)
+    def scoring(self) -> Desk:
+        """Of the process that predicts its test images; asked to end, it keeps what it has done."""
+        return Desk(
+            f"the scoring of study {self.name!r}",
+            said=self.path / "test_scoring.json",
+            request=self.path / "test_scoring_request.json",
+            lock=self.path / ".scoring.lock",
+            log=self.path / "test_scoring.log",
+        )
 
     # ------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from segcore.__main__ import main
+from segcore.background import Cancelled
 from segcore.launch import probing
 from segcore.models.atlas import Atlas
 from segcore.progress import Progress
@@ -64,7 +65,7 @@ def test_stored_probes_nothing(workspace: Workspace, capsys: pytest.CaptureFixtu
     assert "10 of 60 are probed so far" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("ending", [KeyboardInterrupt, probing.Cancelled])
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, Cancelled])
 def test_ctrl_c_keeps_what_was_found(
     workspace: Workspace,
     capsys: pytest.CaptureFixture[str],

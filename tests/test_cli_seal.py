@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from segcore.__main__ import main
-from segcore.evaluation import scoring, seal
+from segcore.evaluation import seal
 from segcore.evaluation.scoring import Scoring
 from segcore.launch import scoring as process
 from segcore.runs import Study
@@ -34,7 +34,7 @@ def study(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> Study:
         runs = seal.to_score(study)
         for run in runs:
             factories.score_test(run)
-        scoring.write(study, Scoring("finished", runs=len(runs), done=len(runs)))
+        study.scoring.write(Scoring("finished", runs=len(runs), done=len(runs)))
         return bool(runs)
 
     monkeypatch.setattr(process, "start", score)
@@ -101,7 +101,7 @@ def test_what_could_not_be_scored_is_said(
         first, *others = seal.to_score(study)
         for run in others:
             factories.score_test(run)
-        scoring.write(study, Scoring("finished", runs=4, done=4, refused={first.name: "its weights are missing"}))
+        study.scoring.write(Scoring("finished", runs=4, done=4, refused={first.name: "its weights are missing"}))
         return True
 
     monkeypatch.setattr(process, "start", refuse)

@@ -51,12 +51,13 @@ def catalog(
 
 def _fill(atlas: Atlas) -> None:
     """Probe what is missing; what is found until Ctrl-C, or until somebody cancels it on the page, is kept."""
+    from segcore.background import Cancelled
     from segcore.launch import probing
 
     try:
         with progress_bar("Probing architectures") as progress:
             probing.fill(atlas, progress)
-    except (KeyboardInterrupt, probing.Cancelled):
+    except (KeyboardInterrupt, Cancelled):
         contents = atlas.read()
         of = f" of {contents.total:,}" if contents.total else ""
         say(f"Kept what was found: {len(contents.entries):,}{of} architectures. The same command goes on from there.")

@@ -89,9 +89,9 @@ def _follow(study: Study) -> Scoring | None:
     Raises:
         typer.Exit: after Ctrl-C; the scoring goes on.
     """
-    from segcore.evaluation import scoring
+    from segcore.evaluation.scoring import Scoring
 
-    said = scoring.read(study)
+    said = study.scoring.read(Scoring)
     if said is None or said.state != "running":
         return said
     try:
@@ -100,7 +100,7 @@ def _follow(study: Study) -> Scoring | None:
                 per_run = max(1, said.images)
                 progress(said.done * per_run + said.image, max(1, said.runs) * per_run)
                 time.sleep(POLL_SECONDS)
-                said = scoring.read(study)
+                said = study.scoring.read(Scoring)
     except KeyboardInterrupt:
         say("\nThe test images are predicted on without this command. Call it again to see the scores.")
         raise typer.Exit(130) from None

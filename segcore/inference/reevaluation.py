@@ -14,22 +14,23 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from segcore import __version__
+from segcore.background import HELD, Cancelled, Teller
 from segcore.data.prepared import prepare, prepared_size
 from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
 from segcore.errors import SegcoreError, WorkspaceError
-from segcore.evaluation import reevaluating, reevaluation
+from segcore.evaluation import reevaluation
 from segcore.evaluation.reevaluating import Reevaluating
 from segcore.evaluation.reevaluation import Judged, Reevaluation
-from segcore.inference.scoring import TELL_SECONDS, Cancelled, Network
+from segcore.inference.scoring import Network
 from segcore.inherited import inheritable
 from segcore.progress import Progress, silent
 from segcore.runs import Run
@@ -117,8 +118,8 @@ class Judge:
     def __init__(self, run: Run, wish: Mapping[str, Any]) -> None:
         self.run = run
         self.wish = wish
-        self.said = Reevaluating("running", wish["dataset"], wish["part"], started=time.time(), **process_identity())
-        self._told = 0.0
+        said = Reevaluating("running", wish["dataset"], wish["part"], started=time.time(), **process_identity())
+        self.teller = Teller(run.reevaluating, said)
 
     def work(self) -> None:
         """Judge the run as wished.
@@ -127,47 +128,27 @@ class Judge:
             Cancelled: asked to end.
             SegcoreError: it cannot be done.
         """
-        self.tell(state="running")
+        self.teller.tell(state="running")
         result = reevaluate(
             self.run,
             self.wish["dataset"],
             self.wish["part"],
             self.wish["given"],
             progress=self.move,
-            tell=lambda phase: self.tell(phase=phase),
+            tell=lambda phase: self.teller.tell(phase=phase),
         )
-        self.tell(state="finished", key=result.key, phase="")
+        self.teller.tell(state="finished", key=result.key, phase="")
         print(f"{result.key}: {len(result.names)} images judged.", flush=True)
 
     def move(self, done: int, total: int) -> None:
         """Say how many images are done."""
-        self.tell(image=done, images=total, phase="", predicting=self.said.predicting or time.time())
-
-    def tell(self, **changes: Any) -> None:
-        """Write down how far it is, now and then; a new state at once.
-
-        Raises:
-            Cancelled: asked to end.
-        """
-        self.said = replace(self.said, **changes)
-        now = time.monotonic()
-        if now - self._told < TELL_SECONDS and "state" not in changes:
-            return
-        self._told = now
-        reevaluating.write(self.run, self.said)
-        if self.said.state == "running" and self.run.reevaluating_stop_requested():
-            raise Cancelled
-
-    def end(self, **changes: Any) -> None:
-        """Say the last word, as far as there is anywhere to say it."""
-        with suppress(WorkspaceError):
-            reevaluating.write(self.run, replace(self.said, **changes))
+        self.teller.tell(image=done, images=total, phase="", predicting=self.teller.said.predicting or time.time())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge the run whose directory is the first argument as the second wishes; return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if not 2 <= len(arguments) <= 3 or list(arguments[2:]) not in ([], ["--held"]):
+    if not 2 <= len(arguments) <= 3 or list(arguments[2:]) not in ([], [HELD]):
         print("usage: python -m segcore.inference.reevaluation RUN_DIR WISH", file=sys.stderr)
         return 2
     run, wish = Run(Path(arguments[0]).resolve()), json.loads(arguments[1])
@@ -175,8 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ExitStack() as held:
             if len(arguments) == 2:  # else whoever started it has handed the lock over
                 run.make_reevaluations()
-                held.enter_context(inheritable(run.reevaluating_lock))
-                run.clear_reevaluating_request()
+                held.enter_context(inheritable(run.reevaluating.lock))
+                run.reevaluating.forget_request()
             return _judge(run, wish)
     except BlockingIOError:
         print(f"Another process judges run {run.name} already.", file=sys.stderr)
@@ -191,8 +172,8 @@ def _judge(run: Run, wish: Mapping[str, Any]) -> int:
     try:
         judge.work()
     except Cancelled:
-        run.clear_reevaluating_request()
-        judge.end(state="cancelled")
+        run.reevaluating.forget_request()
+        judge.teller.end(state="cancelled")
         print("Ended on request; nothing is left.", flush=True)
     except Exception as error:
         if not run.exists():
@@ -202,7 +183,7 @@ def _judge(run: Run, wish: Mapping[str, Any]) -> int:
         if not known:  # a fault of ours, or of this machine
             traceback.print_exc()
         message = "There is not enough memory for its batches here." if out_of_memory(error) else str(error)
-        judge.end(state="failed", message=message or type(error).__name__)
+        judge.teller.end(state="failed", message=message or type(error).__name__)
         print(message, flush=True)
         return 1
     return 0

@@ -14,8 +14,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segcore.background import HELD, Cancelled, Teller
 from segcore.config import RunConfig
 from segcore.data.prepared import Prepared
 from segcore.data.splits import Split
 from segcore.errors import SealError, SegcoreError, WorkspaceError
-from segcore.evaluation import scoring, seal
+from segcore.evaluation import seal
 from segcore.evaluation.scoring import Scoring
 from segcore.evaluation.sizes import SizeMaps
 from segcore.inherited import inheritable
@@ -43,13 +44,6 @@ from segcore.training.losses import SegmentationLoss
 from segcore.training.precision import Execution, Mode
 from segcore.training.validation import Validation
 from segcore.workspace import Workspace
-
-TELL_SECONDS = 0.5
-"""How often it says how far it is."""
-
-
-class Cancelled(Exception):
-    """The user asked it to end."""
 
 
 def evaluate(
@@ -162,8 +156,8 @@ class Scorer:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.said = Scoring("running", runs=0, started=time.time(), **process_identity())
-        self._told = 0.0
+        said = Scoring("running", runs=0, started=time.time(), **process_identity())
+        self.teller = Teller(study.scoring, said, "runs", "done")
         self._prepared: Prepared | None = None
 
     def work(self) -> None:
@@ -174,9 +168,9 @@ class Scorer:
             WorkspaceError: the study is gone, or nothing can be written.
         """
         runs = seal.to_score(self.study)
-        self.tell(runs=len(runs))
+        self.teller.tell(runs=len(runs))
         for number, run in enumerate(runs):
-            self.tell(done=number, run=run.name, image=0, images=len(self.study.split.test), phase="loading")
+            self.teller.tell(done=number, run=run.name, image=0, images=len(self.study.split.test), phase="loading")
             try:
                 run.write_evaluation(self.evaluate(run), "test")
             except Cancelled:
@@ -184,8 +178,8 @@ class Scorer:
             except Exception as error:
                 self.refuse(run, error)
             else:
-                print(f"{run.name}: {self.said.images} test images scored.", flush=True)
-        self.tell(state="finished", done=len(runs), run="", phase="", image=0)
+                print(f"{run.name}: {self.teller.said.images} test images scored.", flush=True)
+        self.teller.tell(state="finished", done=len(runs), run="", phase="", image=0)
 
     def evaluate(self, run: Run) -> Evaluation:
         """Predict a run's test images. The runs of a study share the prepared images: these are checked once."""
@@ -194,13 +188,13 @@ class Scorer:
         return evaluate(
             run,
             prepared=self._prepared,
-            progress=lambda done, _total: self.tell(image=done, phase=""),
+            progress=lambda done, _total: self.teller.tell(image=done, phase=""),
             tell=self.phase,
         )
 
     def phase(self, phase: str) -> None:
         """Say what goes on before images are predicted."""
-        self.tell(phase=phase)
+        self.teller.tell(phase=phase)
 
     def refuse(self, run: Run, error: Exception) -> None:
         """Write down why a run cannot be scored, so that the others can.
@@ -218,33 +212,13 @@ class Scorer:
             traceback.print_exc()
             reason = f"{type(error).__name__}: {error}"
         print(f"{run.name} cannot be scored: {reason}", flush=True)
-        self.said = replace(self.said, refused={**self.said.refused, run.name: reason})
-
-    def tell(self, **changes: Any) -> None:
-        """Write down how far it is, now and then; what concerns the whole run at once.
-
-        Raises:
-            Cancelled: asked to end.
-        """
-        self.said = replace(self.said, **changes)
-        now = time.monotonic()
-        if now - self._told < TELL_SECONDS and not changes.keys() & {"state", "runs", "done"}:
-            return
-        self._told = now
-        scoring.write(self.study, self.said)
-        if self.said.state == "running" and self.study.scoring_stop_requested():
-            raise Cancelled
-
-    def end(self, **changes: Any) -> None:
-        """Say the last word, as far as there is anywhere to say it."""
-        with suppress(WorkspaceError):
-            scoring.write(self.study, replace(self.said, **changes))
+        self.teller.tell(refused={**self.teller.said.refused, run.name: reason})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score the study whose directory is the first argument; return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if not 1 <= len(arguments) <= 2 or list(arguments[1:]) not in ([], ["--held"]):
+    if not 1 <= len(arguments) <= 2 or list(arguments[1:]) not in ([], [HELD]):
         print("usage: python -m segcore.inference.scoring STUDY_DIR", file=sys.stderr)
         return 2
     study = Study(Path(arguments[0]).resolve())
@@ -253,8 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise SealError(f"The test scores of study {study.name!r} are sealed. Open them first.")
         with ExitStack() as held:
             if len(arguments) == 1:  # else whoever started it has handed the lock over
-                held.enter_context(inheritable(study.scoring_lock))
-                study.clear_scoring_request()
+                held.enter_context(inheritable(study.scoring.lock))
+                study.scoring.forget_request()
             return _score(study)
     except BlockingIOError:
         print(f"Another process scores study {study.name!r} already.", file=sys.stderr)
@@ -269,15 +243,15 @@ def _score(study: Study) -> int:
     try:
         scorer.work()
     except Cancelled:
-        study.clear_scoring_request()
-        scorer.end(state="cancelled")
+        study.scoring.forget_request()
+        scorer.teller.end(state="cancelled")
         print("Ended on request; what is scored stays.", flush=True)
     except Exception as error:
         if not study.exists():
             print(f"{study.path} was removed meanwhile.", file=sys.stderr)
             return 0
         traceback.print_exc()
-        scorer.end(state="failed", message=str(error) or type(error).__name__)
+        scorer.teller.end(state="failed", message=str(error) or type(error).__name__)
         return 1
     return 0
 

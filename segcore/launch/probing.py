@@ -14,40 +14,31 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
-from segcore.errors import LaunchError, SegcoreError, WorkspaceError
-from segcore.files import describe_os_error, read_json, write_json
-from segcore.inherited import inheritable, is_held
+from segcore.background import HELD, Cancelled, Desk, Teller, Working
+from segcore.errors import LaunchError, SegcoreError
+from segcore.files import describe_os_error
+from segcore.inherited import inheritable
 from segcore.launch.prober import Prober
-from segcore.launch.processes import spawn
+from segcore.launch.processes import start_alone
 from segcore.models.atlas import Atlas
 from segcore.progress import Progress, silent
-from segcore.status import RunState, Status, is_alive, process_identity
+from segcore.status import process_identity
 from segcore.workspace import Workspace
 
-TELL_SECONDS = 1.0
-"""How often it says how far it is."""
 NICENESS = 15
 """Of the process in the background: what trains goes first."""
-HELD = "--held"
-"""Tells the process that the lock was handed to it."""
-
-
-class Cancelled(Exception):
-    """The user asked it to end; what was found is kept."""
 
 
 @dataclass(frozen=True)
-class Probing:
-    """What the process says of itself; times are seconds since 1970."""
+class Probing(Working):
+    """What the process says of itself."""
 
-    state: Literal["running", "finished", "cancelled", "failed", "interrupted"]
     decoder: str
     image_size: int
     total: int = 0
@@ -58,13 +49,6 @@ class Probing:
     """Of these, probed when it began."""
     architecture: str = ""
     """The one it is at."""
-    message: str = ""
-    """Why it failed."""
-    started: float = 0.0
-    heartbeat: float = 0.0
-    host: str | None = None
-    pid: int | None = None
-    pid_started: float | None = None
 
     @property
     def share(self) -> float:
@@ -82,30 +66,16 @@ class Probing:
 # Looking at it, starting it, ending it -----------------------------------------------------------------
 
 
-def read(workspace: Workspace) -> Probing | None:
-    """Return how far the probing in a workspace is; `interrupted` where its process is gone. None before the first.
-
-    Raises:
-        WorkspaceError: the file is damaged.
-    """
-    value = read_json(_state_path(workspace))
-    if value is None:
-        return None
-    known = {name: value[name] for name in Probing.__dataclass_fields__ if name in value}
-    try:
-        found = Probing(**known)
-    except TypeError as error:
-        raise WorkspaceError(f"How far the probing is cannot be read: {_state_path(workspace)}: {error}.") from error
-    if found.state == "running" and not _alive(workspace, found):
-        again = read_json(_state_path(workspace)) or {}  # its last word may have come between reading and looking
-        return replace(found, state="interrupted") if again.get("state") == "running" else read(workspace)
-    return found
-
-
-def running(workspace: Workspace) -> bool:
-    """Whether a process probes in this workspace now."""
-    found = read(workspace)
-    return found is not None and found.state == "running"
+def desk(workspace: Workspace) -> Desk:
+    """Return the files of the probing in a workspace; asked to end, it keeps what it found."""
+    folder = workspace.catalog
+    return Desk(
+        "the probing of architectures",
+        said=folder / "probing.json",
+        request=folder / "probing_request.json",
+        lock=folder / ".probing.lock",
+        log=folder / "probing.log",
+    )
 
 
 def start(atlas: Atlas) -> bool:
@@ -118,42 +88,11 @@ def start(atlas: Atlas) -> bool:
         WorkspaceError: the workspace cannot be written.
         LaunchError: it cannot be started.
     """
-    workspace = atlas.workspace
-    _make_folder(workspace)
-    try:
-        with inheritable(_lock(workspace)) as descriptors:
-            _request_path(workspace).unlink(missing_ok=True)
-            now = time.time()
-            known = len(atlas.read().entries)
-            _write(workspace, _begun(atlas, total=atlas.read().total or 0, done=known, started=now, heartbeat=now))
-            spawn(
-                "segcore.launch.probing",
-                str(workspace.root),
-                atlas.decoder,
-                str(atlas.image_size),
-                HELD,
-                log=_log(workspace),
-                descriptors=descriptors,
-            )
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise LaunchError(f"The process that probes architectures could not be started: {error}.") from error
-    return True
-
-
-def stop(workspace: Workspace) -> None:
-    """Ask the process to end; what it found stays, and it can go on later.
-
-    Raises:
-        WorkspaceError: the request cannot be written.
-    """
-    write_json(_request_path(workspace), {"stop": True, "time": time.time()})
-
-
-def stop_requested(workspace: Workspace) -> bool:
-    """Whether it was asked to end."""
-    return _request_path(workspace).exists()
+    _make_folder(atlas.workspace)
+    contents = atlas.read()
+    said = _begun(atlas, total=contents.total or 0, done=len(contents.entries))
+    arguments = (str(atlas.workspace.root), atlas.decoder, str(atlas.image_size))
+    return start_alone(desk(atlas.workspace), said, "segcore.launch.probing", *arguments)
 
 
 def fill(atlas: Atlas, progress: Progress = silent) -> None:
@@ -166,7 +105,7 @@ def fill(atlas: Atlas, progress: Progress = silent) -> None:
     """
     _make_folder(atlas.workspace)
     with _alone(atlas.workspace):
-        _request_path(atlas.workspace).unlink(missing_ok=True)
+        desk(atlas.workspace).forget_request()
         _Filler(atlas, progress).work()
 
 
@@ -179,60 +118,39 @@ class _Filler:
     def __init__(self, atlas: Atlas, progress: Progress) -> None:
         self.atlas = atlas
         self.progress = progress
-        self.said = _begun(atlas, started=time.time(), **process_identity())
-        self._told = 0.0
+        self.desk = desk(atlas.workspace)
+        said = _begun(atlas, started=time.time(), **process_identity())
+        self.teller = Teller(self.desk, said, "total", "before")
 
     def work(self) -> None:
         try:
             self._probe_all()
         except Cancelled:
-            _request_path(self.atlas.workspace).unlink(missing_ok=True)
-            self._end(state="cancelled")
+            self.desk.forget_request()
+            self.teller.end(state="cancelled")
             raise
         except KeyboardInterrupt:
-            self._end(state="cancelled")
+            self.teller.end(state="cancelled")
             raise
         except SegcoreError as error:
-            self._end(state="failed", message=str(error))
+            self.teller.end(state="failed", message=str(error))
             raise
 
     def _probe_all(self) -> None:
-        self._tell()
-        with Prober(self.atlas.decoder, self.atlas.image_size, _log(self.atlas.workspace)) as prober:
-            names = prober.architectures(self._look)
+        self.teller.tell(state="running")
+        with Prober(self.atlas.decoder, self.atlas.image_size, self.desk.log) as prober:
+            names = prober.architectures(self.teller.tell)
             self.atlas.begin(len(names))
             known = self.atlas.read().entries
             left = [name for name in names if name not in known]
             before = len(names) - len(left)
-            self._tell(total=len(names), done=before, before=before, started=time.time())
+            self.teller.tell(total=len(names), done=before, before=before, started=time.time())
             for done, name in enumerate(left, start=before):
                 self.progress(done, len(names))
-                self._look(done=done, architecture=name)
-                self.atlas.append(prober.probe(name, self._look))
+                self.teller.tell(done=done, architecture=name)
+                self.atlas.append(prober.probe(name, self.teller.tell))
             self.progress(len(names), len(names))
-            self._tell(state="finished", done=len(names), architecture="")
-
-    def _look(self, **changes: Any) -> None:
-        """Note what goes on, write it down now and then, and end if asked to.
-
-        Raises:
-            Cancelled: asked to end.
-        """
-        self.said = replace(self.said, **changes)
-        if stop_requested(self.atlas.workspace):
-            raise Cancelled
-        if time.monotonic() - self._told >= TELL_SECONDS:
-            self._tell()
-
-    def _tell(self, **changes: Any) -> None:
-        self.said = replace(self.said, **changes)
-        self._told = time.monotonic()
-        _write(self.atlas.workspace, self.said)
-
-    def _end(self, **changes: Any) -> None:
-        """Say the last word, as far as there is anywhere to say it."""
-        with suppress(WorkspaceError):
-            self._tell(**changes)
+            self.teller.tell(state="finished", done=len(names), architecture="")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -268,31 +186,11 @@ def _begun(atlas: Atlas, **values: Any) -> Probing:
     return Probing("running", atlas.decoder, atlas.image_size, **values)
 
 
-def _state_path(workspace: Workspace) -> Path:
-    return workspace.catalog / "probing.json"
-
-
-def _request_path(workspace: Workspace) -> Path:
-    return workspace.catalog / "probing_request.json"
-
-
-def _log(workspace: Workspace) -> Path:
-    return workspace.catalog / "probing.log"
-
-
-def _lock(workspace: Workspace) -> Path:
-    return workspace.catalog / ".probing.lock"
-
-
 def _make_folder(workspace: Workspace) -> None:
     try:
         workspace.catalog.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise describe_os_error(error, workspace.catalog) from error
-
-
-def _write(workspace: Workspace, said: Probing) -> None:
-    write_json(_state_path(workspace), {**asdict(said), "heartbeat": time.time()})
 
 
 @contextmanager
@@ -303,22 +201,15 @@ def _alone(workspace: Workspace) -> Iterator[None]:
         LaunchError: another process has it.
     """
     try:
-        with inheritable(_lock(workspace)):
+        with inheritable(desk(workspace).lock):
             yield
     except BlockingIOError as error:
-        found = read(workspace)
+        found = desk(workspace).read(Probing)
         at = f" ({found.done:,} of {found.total:,} done)" if found is not None and found.total else ""
         raise LaunchError(
             f"Another process probes architectures in this workspace just now{at}. Wait for it, or cancel it on the "
             "Architectures page."
         ) from error
-
-
-def _alive(workspace: Workspace, found: Probing) -> bool:
-    if is_held(_lock(workspace)):
-        return True
-    process: dict[str, Any] = {"host": found.host, "pid": found.pid, "pid_started": found.pid_started}
-    return is_alive(Status(RunState.RUNNING, 0.0, 0.0, heartbeat=found.heartbeat, **process))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock
 
+from segcore.background import HELD, Desk, Working
+from segcore.errors import LaunchError
 from segcore.files import tail
+from segcore.inherited import inheritable
 from segcore.workspace import Workspace
 
 
@@ -53,6 +58,34 @@ def spawn(
             pass_fds=tuple(descriptors),
             start_new_session=True,
         )
+
+
+def start_alone(desk: Desk, said: Working, module: str, *arguments: str) -> bool:
+    """Start `python -m module arguments` at a desk, detached from this process, and hand the lock to it.
+
+    Args:
+        desk: where it works.
+        said: what is said of it until it speaks for itself.
+        module: to run; it finds `HELD` after its arguments.
+        arguments: for it.
+
+    Returns:
+        Whether one was started; none is where one is at work.
+
+    Raises:
+        LaunchError: it cannot be started.
+        WorkspaceError: the desk cannot be written.
+    """
+    try:
+        with inheritable(desk.lock) as descriptors:
+            desk.forget_request()
+            desk.write(replace(said, started=time.time()))
+            spawn(module, *arguments, HELD, log=desk.log, descriptors=descriptors)
+    except BlockingIOError:
+        return False  # another was faster
+    except OSError as error:
+        raise LaunchError(f"The process for {desk.what} could not be started: {error}.") from error
+    return True
 
 
 def variables() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from segcore.launch import probing
+from segcore.launch.probing import Probing
 from segcore.models import catalog
 from segcore.models.atlas import Atlas, Contents
 from segcore.text import duration
@@ -19,9 +20,9 @@ half a second an architecture without it."""
 
 def draw(atlas: Atlas, contents: Contents) -> None:
     """Draw how far the probing is, or what is missing and the button that mends it; nothing once all is known."""
-    found = probing.read(atlas.workspace)
+    found = probing.desk(atlas.workspace).read(Probing)
     if found is not None and found.state == "running":
-        live(draw_progress, atlas.workspace, active=lambda: probing.running(atlas.workspace))
+        live(draw_progress, atlas.workspace, active=lambda: probing.desk(atlas.workspace).running())
         if (found.decoder, found.image_size) != (atlas.decoder, atlas.image_size) and not contents.complete:
             st.caption(f"{_where(atlas.decoder, atlas.image_size)} can be probed once that is done.")
     elif not contents.entries:
@@ -37,7 +38,7 @@ def draw(atlas: Atlas, contents: Contents) -> None:
         _draw_left(atlas, contents, found)
 
 
-def _draw_left(atlas: Atlas, contents: Contents, found: probing.Probing | None) -> None:
+def _draw_left(atlas: Atlas, contents: Contents, found: Probing | None) -> None:
     """Say why the probing ended early, and offer to go on."""
     mine = found is not None and (found.decoder, found.image_size) == (atlas.decoder, atlas.image_size)
     ended = {"interrupted": "Its process died.", "cancelled": "It was cancelled."}
@@ -57,7 +58,7 @@ def _offer(atlas: Atlas, label: str) -> None:
 
 def draw_progress(workspace: Workspace) -> None:
     """Draw how far the probing is; the part that is drawn again and again."""
-    found = probing.read(workspace)
+    found = probing.desk(workspace).read(Probing)
     if found is None or found.state != "running":
         return
     where = _where(found.decoder, found.image_size)
@@ -67,7 +68,7 @@ def draw_progress(workspace: Workspace) -> None:
         left = f" · about {duration(found.seconds_left)} left" if found.seconds_left is not None else ""
         at = f" · {escape(found.architecture)}" if found.architecture else ""
         st.progress(found.share, text=f"Probing architectures in {where} · {found.done:,} of {found.total:,}{at}{left}")
-    if probing.stop_requested(workspace):
+    if probing.desk(workspace).asked_to_stop():
         st.caption("It ends in a moment; what was found stays.")
         return
     with st.container(horizontal=True):
@@ -78,7 +79,7 @@ def draw_progress(workspace: Workspace) -> None:
 
 def _stop(workspace: Workspace) -> None:
     with errors_shown():
-        probing.stop(workspace)
+        probing.desk(workspace).ask_to_stop()
 
 
 def how_long(atlas: Atlas) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from segcore.errors import SegcoreError
-from segcore.evaluation import acquainted, confirmation, scoring, seal
+from segcore.evaluation import acquainted, confirmation, seal
 from segcore.evaluation.scoring import Scoring
 from segcore.evaluation.seal import Seal
 from segcore.launch import scoring as process
@@ -134,9 +134,9 @@ def _draw_opened(store: RunStore, study: Study) -> None:
         f"validation images; the scores on the {images} tell what it is worth. They are often a little lower: the "
         "epoch of each run, too, was chosen on the validation images."
     )
-    said = scoring.read(study)
+    said = study.scoring.read(Scoring)
     if said is not None and said.state == "running":
-        live(draw_progress, store, study.name, active=lambda: scoring.running(study))
+        live(draw_progress, store, study.name, active=lambda: study.scoring.running())
     else:
         _draw_left(study, said)
     found = confirmation.confirm(study)
@@ -159,17 +159,17 @@ def _draw_opened(store: RunStore, study: Study) -> None:
 def draw_progress(store: RunStore, name: str) -> None:
     """Draw how far the scoring is; the part that is drawn again and again."""
     study = store.study(name)
-    said = scoring.read(study)
+    said = study.scoring.read(Scoring)
     if said is None or said.state != "running":
         return
     left = f" · {duration(said.seconds_left)} left" if said.seconds_left is not None else ""
     at = f" · {escape(said.run)}" if said.run else ""
     phase = f" · {escape(said.phase)}" if said.phase else f" · image {said.image} of {said.images}"
     st.progress(said.share, text=f"Predicting the test images · {said.done} of {said.runs} runs{at}{phase}{left}")
-    if study.scoring_stop_requested():
+    if study.scoring.asked_to_stop():
         st.caption("It ends after this image; what is scored stays.")
     else:
-        st.button("Cancel", key=Key.CHARTS_TEST_CANCEL, icon=":material/close:", on_click=process.stop, args=(study,))
+        st.button("Cancel", key=Key.CHARTS_TEST_CANCEL, icon=":material/close:", on_click=study.scoring.ask_to_stop)
 
 
 def _draw_left(study: Study, said: Scoring | None) -> None:

@@ -47,6 +47,14 @@ def usable(study: Study) -> list[Run]:
     return [run for run in study.runs() if run.best_weights.is_file()]
 
 
+def one_of(runs: Sequence[Run], key: Key) -> Run:
+    """Return the network that a panel is about: the one that is looked at, or the chosen one of several."""
+    if len(runs) == 1:
+        return runs[0]
+    by_path = {str(run.path): run for run in runs}
+    return by_path[st.selectbox("Network", list(by_path), key=key, format_func=lambda path: run_title(by_path[path]))]
+
+
 def run_title(run: Run) -> str:
     """Return a run as a person tells it from others: backbone, seed, fold, score and, unless finished, its state."""
     row = run.summary()

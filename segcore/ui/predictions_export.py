@@ -55,7 +55,7 @@ def _shelf() -> Shelf:
 def draw(runs: Sequence[Run]) -> None:
     """Draw what exports one of the networks looked at, what the export was checked for, and the download."""
     with st.expander("Take the network away", icon=":material/package_2:"), errors_shown():
-        run = _choose(runs)
+        run = predictions_choice.one_of(runs, Key.EXPORT_RUN)
         format = st.segmented_control(
             "As",
             list(FORMATS),
@@ -83,20 +83,6 @@ def draw(runs: Sequence[Run]) -> None:
                     shutil.rmtree(target.parent, ignore_errors=True)
             st.rerun()  # the button has done its work
         _draw_result(done)
-
-
-def _choose(runs: Sequence[Run]) -> Run:
-    """Return the network to be exported: the one that is looked at, or the chosen one of several."""
-    if len(runs) == 1:
-        return runs[0]
-    by_path = {str(run.path): run for run in runs}
-    chosen = st.selectbox(
-        "Network",
-        list(by_path),
-        key=Key.EXPORT_RUN,
-        format_func=lambda path: predictions_choice.run_title(by_path[path]),
-    )
-    return by_path[chosen]
 
 
 def _draw_result(done: Exported) -> None:

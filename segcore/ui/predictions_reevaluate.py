@@ -9,7 +9,7 @@ import streamlit as st
 from segcore.data.dataset import Dataset
 from segcore.data.store import DatasetStore
 from segcore.errors import ConfigError, SegcoreError
-from segcore.evaluation import reevaluating, reevaluation
+from segcore.evaluation import reevaluation
 from segcore.evaluation.classmap import match
 from segcore.evaluation.reevaluating import Reevaluating
 from segcore.evaluation.reevaluation import JUDGED, Judged
@@ -36,42 +36,28 @@ def draw(runs: Sequence[Run]) -> None:
     if not panel.open:
         return
     with panel, errors_shown():
-        run = _choose(runs)
-        said = reevaluating.read(run)
+        run = predictions_choice.one_of(runs, Key.EVALUATE_RUN)
+        said = run.reevaluating.read(Reevaluating)
         if said is not None and said.state == "running":
-            live(draw_progress, run, active=lambda: reevaluating.running(run))
+            live(draw_progress, run, active=lambda: run.reevaluating.running())
         else:
             _draw_ended(said)
             _draw_form(run)
         results.draw(run, said.key if said is not None and said.state == "finished" else "")
 
 
-def _choose(runs: Sequence[Run]) -> Run:
-    """Return the network to be judged: the one that is looked at, or the chosen one of several."""
-    if len(runs) == 1:
-        return runs[0]
-    by_path = {str(run.path): run for run in runs}
-    chosen = st.selectbox(
-        "Network",
-        list(by_path),
-        key=Key.EVALUATE_RUN,
-        format_func=lambda path: predictions_choice.run_title(by_path[path]),
-    )
-    return by_path[chosen]
-
-
 def draw_progress(run: Run) -> None:
     """Draw how far it is; the part that is drawn again and again."""
-    said = reevaluating.read(run)
+    said = run.reevaluating.read(Reevaluating)
     if said is None or said.state != "running":
         return
     left = f" · {duration(said.seconds_left)} left" if said.seconds_left is not None else ""
     at = escape(said.phase) if said.phase else f"image {said.image:,} of {said.images:,}"
     st.progress(said.share, text=f"Judging on {escape(said.dataset)} · {at}{left}")
-    if run.reevaluating_stop_requested():
+    if run.reevaluating.asked_to_stop():
         st.caption("It ends after the images it is at.")
     else:
-        st.button("Cancel", key=Key.EVALUATE_CANCEL, icon=":material/close:", on_click=process.stop, args=(run,))
+        st.button("Cancel", key=Key.EVALUATE_CANCEL, icon=":material/close:", on_click=run.reevaluating.ask_to_stop)
 
 
 def _draw_ended(said: Reevaluating | None) -> None:

@@ -125,7 +125,7 @@ def test_progress_can_be_cancelled(open_app: OpenApp, workspace: Workspace) -> N
         assert "vgg16" in progress
         assert "21 min left" in progress
         app.button(key=Key.CATALOG_CANCEL).click().run()
-        assert probing.stop_requested(workspace)
+        assert probing.desk(workspace).asked_to_stop()
         assert "It ends in a moment" in texts(app)
 
 

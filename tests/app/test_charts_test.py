@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from segcore.evaluation import scoring, seal
+from segcore.evaluation import seal
 from segcore.evaluation.scoring import Scoring
 from segcore.launch import scoring as process
 from segcore.runs import Study
@@ -60,7 +60,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> None:
     def score(study: Study) -> bool:
         for run in seal.to_score(study):
             factories.score_test(run)
-        scoring.write(study, Scoring("finished", runs=4, done=4))
+        study.scoring.write(Scoring("finished", runs=4, done=4))
         return True
 
     monkeypatch.setattr(process, "start", score)
@@ -175,7 +175,7 @@ def test_scores_of_older_weights_are_not_shown(study: Study) -> None:
 def test_what_is_left_can_go_on(study: Study) -> None:
     seal.open_test(study)
     first = study.runs()[0]
-    scoring.write(study, Scoring("cancelled", runs=4, done=1, refused={first.name: "its weights are *missing*"}))
+    study.scoring.write(Scoring("cancelled", runs=4, done=1, refused={first.name: "its weights are *missing*"}))
     app = draw()
     warning = app.warning[0].value
     assert "4 runs without test scores yet" in warning
@@ -190,14 +190,14 @@ def test_progress_can_be_watched_and_cancelled(study: Study) -> None:
     seal.open_test(study)
     run = study.runs()[1]
     said = Scoring("running", runs=4, done=1, run=run.name, image=1, images=2, started=time.time() - 30)
-    scoring.write(study, replace(said, **{k: v for k, v in process_identity().items() if k != "heartbeat"}))
+    study.scoring.write(replace(said, **{k: v for k, v in process_identity().items() if k != "heartbeat"}))
     assert "1 of 4 runs" in str(draw().get("progress")[0].proto.text)
     app = draw(progress)
     shown = app.get("progress")[0].proto
     assert shown.value == 37
     assert "image 1 of 2" in shown.text and "left" in shown.text
     app.button(key=Key.CHARTS_TEST_CANCEL).click().run()
-    assert study.scoring_stop_requested()
+    assert study.scoring.asked_to_stop()
     assert "It ends after this image" in texts(app)
 
 

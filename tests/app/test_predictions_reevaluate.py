@@ -13,7 +13,6 @@ from streamlit.testing.v1 import AppTest
 from segcore.config import ClassInfo
 from segcore.data.splits import Split
 from segcore.data.store import Dataset, DatasetStore
-from segcore.evaluation import reevaluating
 from segcore.evaluation.reevaluating import Reevaluating
 from segcore.evaluation.reevaluation import Judged
 from segcore.inference.reevaluation import reevaluate
@@ -53,7 +52,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, str
     def judge(run: Run, dataset: str, part: Judged, given: Mapping[str, str | None]) -> bool:
         asked.append((dataset, part, dict(given)))
         result = reevaluate(run, dataset, part, given)
-        reevaluating.write(run, Reevaluating("finished", dataset, part, key=result.key))
+        run.reevaluating.write(Reevaluating("finished", dataset, part, key=result.key))
         return True
 
     monkeypatch.setattr(process, "start", judge)
@@ -137,13 +136,14 @@ def test_sealed_images_are_refused(store: RunStore, dataset: Dataset) -> None:
 def test_progress_and_cancel(run: Run) -> None:
     now = time.time()
     said = Reevaluating("running", "tiny", "val", image=1, images=4, predicting=now - 10, **identity())
-    reevaluating.write(run, said)
+    run.make_reevaluations()
+    run.reevaluating.write(said)
     app = page(run)
     (bar,) = app.get("progress")
     assert bar.proto.value == 25 and "image 1 of 4" in bar.proto.text and "30 s left" in bar.proto.text
     assert Key.EVALUATE not in {button.key for button in app.button}
     app.button(key=Key.EVALUATE_CANCEL).click().run()
-    assert run.reevaluating_stop_requested() and "ends after the images it is at" in texts(app)
+    assert run.reevaluating.asked_to_stop() and "ends after the images it is at" in texts(app)
 
 
 def identity() -> dict[str, Any]:
@@ -156,7 +156,8 @@ def identity() -> dict[str, Any]:
     ("state", "text"), [("failed", "no space"), ("interrupted", "died"), ("cancelled", "nothing is left")]
 )
 def test_what_left_no_result_is_said(run: Run, state: Any, text: str) -> None:
-    reevaluating.write(run, Reevaluating(state, "tiny", "val", message="no space"))
+    run.make_reevaluations()
+    run.reevaluating.write(Reevaluating(state, "tiny", "val", message="no space"))
     app = page(run)
     assert text in texts(app)
     assert app.button(key=Key.EVALUATE)

@@ -17,9 +17,11 @@ from segcore import reevaluate
 from segcore.config import ClassInfo
 from segcore.data.store import Dataset, DatasetStore
 from segcore.errors import ConfigError, NotFoundError, SealError, SplitError, WorkspaceError
-from segcore.evaluation import reevaluating, reevaluation, seal
+from segcore.evaluation import reevaluation, seal
 from segcore.evaluation.classmap import match
 from segcore.evaluation.metrics import scores
+from segcore.evaluation.reevaluating import Reevaluating
+from segcore.files import write_json
 from segcore.inference import reevaluation as inference
 from segcore.inference import scoring
 from segcore.inference.predictor import Predictor
@@ -276,23 +278,23 @@ def test_a_run_that_trains_is_left_alone(run: Run) -> None:
 # The process -------------------------------------------------------------------------------------------
 
 
-def wait(run: Run) -> reevaluating.Reevaluating:
+def wait(run: Run) -> Reevaluating:
     deadline = time.monotonic() + 120
-    while reevaluating.running(run):
-        assert time.monotonic() < deadline, run.reevaluating_log.read_text()
+    while run.reevaluating.running():
+        assert time.monotonic() < deadline, run.reevaluating.log.read_text()
         time.sleep(0.1)
-    said = reevaluating.read(run)
+    said = run.reevaluating.read(Reevaluating)
     assert said is not None
     return said
 
 
 def test_the_detached_process_judges_and_can_be_watched(run: Run, other: Dataset) -> None:
-    assert reevaluating.read(run) is None
+    assert run.reevaluating.read(Reevaluating) is None
     assert launch.start(run, "other", "val", {"grass": "lawn"})
-    assert reevaluating.running(run)
+    assert run.reevaluating.running()
     assert not launch.start(run, "other", "val", {})  # one at a time
     said = wait(run)
-    assert said.state == "finished", run.reevaluating_log.read_text()
+    assert said.state == "finished", run.reevaluating.log.read_text()
     assert said.pid != os.getpid() and said.images == 2
     result = reevaluation.read(run, said.key)
     assert result.classes == match([c.name for c in run.config.dataset.trained_classes], [
@@ -302,32 +304,31 @@ def test_the_detached_process_judges_and_can_be_watched(run: Run, other: Dataset
 def test_what_cannot_be_judged_is_said_by_the_process(run: Run) -> None:
     wish = json.dumps({"dataset": "tiny", "part": "test", "given": {}})
     assert inference.main([str(run.path), wish]) == 1
-    said = reevaluating.read(run)
+    said = run.reevaluating.read(Reevaluating)
     assert said is not None and said.state == "failed" and "study open-test s" in said.message
     run.best_weights.unlink()
     assert inference.main([str(run.path), wish.replace("test", "val")]) == 1
-    said = reevaluating.read(run)
+    said = run.reevaluating.read(Reevaluating)
     assert said is not None and "is missing" in said.message
 
 
 def test_cancelling_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "TELL_SECONDS", 0.0)
     network = inference.Network.of
 
     def stop_first(run: Run, device: object) -> object:
-        launch.stop(run)
+        run.reevaluating.ask_to_stop()
         return network(run, device)  # type: ignore[arg-type]
 
     monkeypatch.setattr(inference.Network, "of", stop_first)
     assert inference.main([str(run.path), json.dumps({"dataset": "tiny", "part": "val", "given": {}})]) == 0
-    said = reevaluating.read(run)
+    said = run.reevaluating.read(Reevaluating)
     assert said is not None and said.state == "cancelled"
-    assert run.reevaluation_names() == [] and not run.reevaluating_stop_requested()
+    assert run.reevaluation_names() == [] and not run.reevaluating.asked_to_stop()
 
 
 def test_only_one_process_is_at_it(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     run.make_reevaluations()
-    with inheritable(run.reevaluating_lock):
+    with inheritable(run.reevaluating.lock):
         assert (
             inference.main([str(run.path), json.dumps({"dataset": "tiny", "part": "val", "given": {}})]) == OTHER_WORKER
         )
@@ -336,10 +337,12 @@ def test_only_one_process_is_at_it(run: Run, capfd: pytest.CaptureFixture[str]) 
 
 
 def test_a_process_that_died_is_told_from_one_that_works(run: Run) -> None:
-    run.write_reevaluating(
-        {"state": "running", "dataset": "d", "part": "val", "host": "gone", "pid": 1, "heartbeat": 1.0}
+    run.make_reevaluations()
+    write_json(
+        run.reevaluating.said,
+        {"state": "running", "dataset": "d", "part": "val", "host": "gone", "pid": 1, "heartbeat": 1.0},
     )
-    said = reevaluating.read(run)
+    said = run.reevaluating.read(Reevaluating)
     assert said is not None and said.state == "interrupted"
 
 
@@ -360,6 +363,6 @@ def test_a_run_that_is_removed_meanwhile_is_not_made_anew(
 def test_usage_share_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
     assert inference.main([]) == 2
     assert "usage" in capsys.readouterr().err
-    said = reevaluating.Reevaluating("running", "d", "val", image=1, images=4, predicting=100.0, heartbeat=110.0)
+    said = Reevaluating("running", "d", "val", image=1, images=4, predicting=100.0, heartbeat=110.0)
     assert (said.share, said.seconds_left) == (0.25, pytest.approx(30.0))
-    assert reevaluating.Reevaluating("running", "d", "val", images=4).seconds_left is None
+    assert Reevaluating("running", "d", "val", images=4).seconds_left is None

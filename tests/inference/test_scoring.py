@@ -13,7 +13,9 @@ import pytest
 
 from segcore.data.store import DatasetStore
 from segcore.errors import SealError, WeightsError
-from segcore.evaluation import scoring, seal
+from segcore.evaluation import seal
+from segcore.evaluation.scoring import Scoring
+from segcore.files import read_json, write_json
 from segcore.inference import scoring as inference
 from segcore.inherited import inheritable
 from segcore.launch import scoring as launch
@@ -55,7 +57,7 @@ def test_nothing_is_scored_before_the_seal_is_broken(study: Study, capfd: pytest
     assert inference.main([str(study.path)]) == 2
     assert "are sealed" in capfd.readouterr().err
     assert run.evaluation("test") is None
-    assert study.scoring() is None
+    assert study.scoring.read(Scoring) is None
 
 
 def test_all_opened_runs_are_scored_on_their_test_images(study: Study) -> None:
@@ -67,7 +69,7 @@ def test_all_opened_runs_are_scored_on_their_test_images(study: Study) -> None:
         assert evaluation.names == list(study.split.test)
         assert evaluation.epoch == run.evaluation_epoch()
         assert evaluation.counts.sum() == 2 * 32 * 32 - (evaluation.counts.shape[0] * 32 * 2)  # the border is ignored
-    said = scoring.read(study)
+    said = study.scoring.read(Scoring)
     assert said is not None
     assert (said.state, said.done, said.runs, said.refused) == ("finished", 2, 2, {})
     assert said.share == 1.0
@@ -80,11 +82,11 @@ def test_it_goes_on_where_it_was_cancelled(study: Study, monkeypatch: pytest.Mon
 
     def cancel_after_the_first(self: Run, evaluation: Evaluation, part: str = "val") -> None:
         written(self, evaluation, part)  # type: ignore[arg-type]
-        launch.stop(study)
+        study.scoring.ask_to_stop()
 
     monkeypatch.setattr(Run, "write_evaluation", cancel_after_the_first)
     assert inference.main([str(study.path)]) == 0
-    said = scoring.read(study)
+    said = study.scoring.read(Scoring)
     assert said is not None and said.state == "cancelled"
     assert (seal.is_scored(first), seal.is_scored(second)) == (True, False)
     monkeypatch.undo()
@@ -100,7 +102,7 @@ def test_what_cannot_be_scored_does_not_stop_the_others(study: Study) -> None:
     first.best_weights.unlink()
     assert inference.main([str(study.path)]) == 0
     assert seal.is_scored(second) and not seal.is_scored(first)
-    said = scoring.read(study)
+    said = study.scoring.read(Scoring)
     assert said is not None
     assert said.state == "finished"
     assert list(said.refused) == [first.name]
@@ -118,7 +120,7 @@ def test_a_changed_dataset_is_said_of_every_run(study: Study) -> None:
         assert inference.main([str(study.path)]) == 0
     finally:
         image.write_bytes(image.read_bytes()[:-4])
-    said = scoring.read(study)
+    said = study.scoring.read(Scoring)
     assert said is not None
     assert sorted(said.refused) == sorted(run.name for run in study.runs())
     assert all("have changed" in reason for reason in said.refused.values())
@@ -126,7 +128,7 @@ def test_a_changed_dataset_is_said_of_every_run(study: Study) -> None:
 
 def test_only_one_process_is_at_it(study: Study, capfd: pytest.CaptureFixture[str]) -> None:
     seal.open_test(study)
-    with inheritable(study.scoring_lock):
+    with inheritable(study.scoring.lock):
         assert inference.main([str(study.path)]) == OTHER_WORKER
     assert "Another process scores" in capfd.readouterr().err
     assert not any(seal.is_scored(run) for run in study.runs())
@@ -135,15 +137,15 @@ def test_only_one_process_is_at_it(study: Study, capfd: pytest.CaptureFixture[st
 def test_the_detached_process_scores_and_can_be_watched(study: Study) -> None:
     seal.open_test(study)
     assert launch.start(study)
-    assert scoring.running(study)
+    assert study.scoring.running()
     assert not launch.start(study)  # one at a time
     deadline = time.monotonic() + 120
-    while scoring.running(study):
-        assert time.monotonic() < deadline, study.scoring_log.read_text()
+    while study.scoring.running():
+        assert time.monotonic() < deadline, study.scoring.log.read_text()
         time.sleep(0.1)
-    said = scoring.read(study)
+    said = study.scoring.read(Scoring)
     assert said is not None
-    assert said.state == "finished", study.scoring_log.read_text()
+    assert said.state == "finished", study.scoring.log.read_text()
     assert said.pid != os.getpid()
     assert all(seal.is_scored(run) for run in study.runs())
     assert not launch.start(study)  # nothing is left
@@ -151,13 +153,13 @@ def test_the_detached_process_scores_and_can_be_watched(study: Study) -> None:
 
 def test_a_process_that_died_is_told_from_one_that_works(study: Study) -> None:
     seal.open_test(study)
-    scoring.write(study, scoring.Scoring("running", runs=2, host="gone", pid=1, pid_started=1.0))
-    study.write_scoring({**(study.scoring() or {}), "heartbeat": 1.0})
-    said = scoring.read(study)
+    study.scoring.write(Scoring("running", runs=2, host="gone", pid=1, pid_started=1.0))
+    write_json(study.scoring.said, {**(read_json(study.scoring.said) or {}), "heartbeat": 1.0})
+    said = study.scoring.read(Scoring)
     assert said is not None and said.state == "interrupted"
     assert launch.start(study)  # it goes on
-    launch.stop(study)
-    while scoring.running(study):
+    study.scoring.ask_to_stop()
+    while study.scoring.running():
         time.sleep(0.1)
 
 
@@ -180,7 +182,7 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_share_and_time_left() -> None:
-    said = scoring.Scoring("running", runs=4, done=1, image=5, images=10, started=100.0, heartbeat=130.0)
+    said = Scoring("running", runs=4, done=1, image=5, images=10, started=100.0, heartbeat=130.0)
     assert said.share == pytest.approx(0.375)
     assert said.seconds_left == pytest.approx(50.0)  # 30 s for 0.375, so 50 s for 0.625
-    assert scoring.Scoring("running", runs=4).seconds_left is None
+    assert Scoring("running", runs=4).seconds_left is None

@@ -9,10 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from segcore.background import Cancelled
 from segcore.errors import LaunchError, WorkspaceError
 from segcore.inherited import inheritable
 from segcore.launch import probing
 from segcore.launch.prober import Limits, Prober
+from segcore.launch.probing import Probing
 from segcore.models.atlas import Atlas, Entry
 from segcore.workspace import Workspace
 from tests.atlases import made_up, write_atlas
@@ -63,9 +65,9 @@ def test_waiting_for_others_is_no_fault(prober: Callable[..., Prober]) -> None:
 
         def until_enough() -> None:
             if time.monotonic() - began > 1.0:
-                raise probing.Cancelled
+                raise Cancelled
 
-        with pytest.raises(probing.Cancelled):
+        with pytest.raises(Cancelled):
             probes.probe("idle", until_enough)
 
 
@@ -110,24 +112,24 @@ def test_filling_goes_on_where_it_was_cancelled(workspace: Workspace) -> None:
     def cancel_after_ten(done: int, total: int) -> None:
         steps.append((done, total))
         if done == 10:
-            probing.stop(workspace)
+            probing.desk(workspace).ask_to_stop()
 
-    with pytest.raises(probing.Cancelled):
+    with pytest.raises(Cancelled):
         probing.fill(atlas, cancel_after_ten)
     assert steps == [(done, 30) for done in range(11)]
     assert len(atlas.read().entries) == 10
     assert atlas.read().total == 30
     assert not atlas.read().complete
-    said = probing.read(workspace)
+    said = probing.desk(workspace).read(Probing)
     assert said is not None
     assert (said.state, said.done, said.total) == ("cancelled", 10, 30)
-    assert not probing.stop_requested(workspace)
+    assert not probing.desk(workspace).asked_to_stop()
     steps.clear()
     probing.fill(atlas, lambda done, total: steps.append((done, total)))
     assert steps[0] == (10, 30)
     assert steps[-1] == (30, 30)
     assert list(atlas.read().entries.values()) == FakeProber.entries
-    said = probing.read(workspace)
+    said = probing.desk(workspace).read(Probing)
     assert said is not None
     assert (said.state, said.done, said.before) == ("finished", 30, 10)
 
@@ -143,7 +145,7 @@ def test_ctrl_c_keeps_what_was_found(workspace: Workspace) -> None:
     with pytest.raises(KeyboardInterrupt):
         probing.fill(atlas, interrupt)
     assert len(atlas.read().entries) == 3
-    assert not probing.running(workspace)
+    assert not probing.desk(workspace).running()
 
 
 @pytest.mark.usefixtures("fake")
@@ -158,17 +160,17 @@ def test_only_one_probes_in_a_workspace(workspace: Workspace, monkeypatch: pytes
 
 
 def test_time_left_is_of_what_is_left() -> None:
-    said = probing.Probing("running", "unet", 256, total=100, done=60, before=50, started=1000.0, heartbeat=1020.0)
+    said = Probing("running", "unet", 256, total=100, done=60, before=50, started=1000.0, heartbeat=1020.0)
     assert said.seconds_left == pytest.approx(80.0)
     assert said.share == pytest.approx(0.6)
-    assert probing.Probing("running", "unet", 256, total=100, done=50, before=50).seconds_left is None
+    assert Probing("running", "unet", 256, total=100, done=50, before=50).seconds_left is None
 
 
 def test_a_damaged_state_is_said(workspace: Workspace) -> None:
     workspace.catalog.mkdir()
     (workspace.catalog / "probing.json").write_text('{"total": 3}')
     with pytest.raises(WorkspaceError, match=r"probing\.json"):
-        probing.read(workspace)
+        probing.desk(workspace).read(Probing)
 
 
 def _wait(condition: Callable[[], bool], seconds: float = 120.0) -> None:
@@ -181,32 +183,32 @@ def _wait(condition: Callable[[], bool], seconds: float = 120.0) -> None:
 @pytest.mark.slow  # starts processes that import torch and timm
 def test_the_background_process_is_cancelled_resumed_and_seen_dying(workspace: Workspace) -> None:
     atlas = Atlas(workspace, "unet", 64)
-    assert probing.read(workspace) is None
+    assert probing.desk(workspace).read(Probing) is None
     assert probing.start(atlas)
-    assert probing.running(workspace)  # from the first moment
+    assert probing.desk(workspace).running()  # from the first moment
     _wait(lambda: len(atlas.read().entries) >= 2)
-    said = probing.read(workspace)
+    said = probing.desk(workspace).read(Probing)
     assert said is not None
     assert said.pid is not None
     assert psutil.Process(said.pid).nice() >= probing.NICENESS
-    probing.stop(workspace)
-    _wait(lambda: not probing.running(workspace))
-    said, kept = probing.read(workspace), len(atlas.read().entries)
+    probing.desk(workspace).ask_to_stop()
+    _wait(lambda: not probing.desk(workspace).running())
+    said, kept = probing.desk(workspace).read(Probing), len(atlas.read().entries)
     assert said is not None
     assert said.state == "cancelled"
     assert said.total == atlas.read().total
     assert (said.total or 0) > 1000
     assert probing.start(atlas)
     _wait(lambda: len(atlas.read().entries) > kept)
-    said = probing.read(workspace)
+    said = probing.desk(workspace).read(Probing)
     assert said is not None
     assert said.before == kept
     assert said.pid is not None
     process = psutil.Process(said.pid)
     children = process.children(recursive=True)
     process.kill()
-    _wait(lambda: not probing.running(workspace))
-    said = probing.read(workspace)
+    _wait(lambda: not probing.desk(workspace).running())
+    said = probing.desk(workspace).read(Probing)
     assert said is not None
     assert said.state == "interrupted"
     psutil.wait_procs(children, timeout=30)
