@@ -16,6 +16,8 @@ from segcore.data.readers import RawMask, Reading, choose_reading
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; right and bottom lie just outside."""
 
+_JOINS = (np.add, np.minimum, np.minimum, np.maximum, np.maximum)
+"""Of pixels, left, top, right and bottom, for pixels of one colour."""
 COLOR = 1 << 24
 """Added to a packed colour, this makes a key that no value of an index mask is."""
 _BOXES = 16
@@ -134,8 +136,8 @@ def _of_colors(rgb: np.ndarray, plain: ClassTable) -> Histogram:
         down, right = np.nonzero(found == IGNORE_INDEX)
         here = packed[down, right].astype(np.int64)
         down += start
-        parts.append(_gathered(np.stack([here, np.ones_like(here), right, down, right + 1, down + 1])))
-    strange = _gathered(np.concatenate(parts, axis=1))
+        parts.append(grouped(np.stack([here, np.ones_like(here), right, down, right + 1, down + 1]), *_JOINS))
+    strange = grouped(np.concatenate(parts, axis=1), *_JOINS)
     seen = np.flatnonzero(row_counts[: len(colors)])
     table = pack(np.array(colors, np.uint8))[seen]
     shown = strange[:, np.argsort(-strange[1], kind="stable")[:_BOXES]].T.tolist()
@@ -146,19 +148,20 @@ def _of_colors(rgb: np.ndarray, plain: ClassTable) -> Histogram:
     )
 
 
-def _gathered(columns: np.ndarray) -> np.ndarray:
-    """Bring rows of one colour together: (6, N) of colour, pixels, left, top, right, bottom; sorted by colour."""
+def grouped(columns: np.ndarray, *joins: np.ufunc) -> np.ndarray:
+    """Bring columns of one key together.
+
+    Args:
+        columns: int (K, N); the first row holds the keys.
+        joins: how each of the other rows is joined: `np.add`, `np.minimum`, `np.maximum`.
+
+    Returns:
+        (K, M) with M different keys, sorted.
+    """
     if not columns.shape[1]:
         return columns
     columns = columns[:, np.argsort(columns[0], kind="stable")]
     starts = np.flatnonzero(np.diff(columns[0], prepend=-1))
     return np.stack(
-        [
-            columns[0, starts],
-            np.add.reduceat(columns[1], starts),
-            np.minimum.reduceat(columns[2], starts),
-            np.minimum.reduceat(columns[3], starts),
-            np.maximum.reduceat(columns[4], starts),
-            np.maximum.reduceat(columns[5], starts),
-        ]
+        [columns[0, starts], *(join.reduceat(row, starts) for join, row in zip(joins, columns[1:], strict=True))]
     )

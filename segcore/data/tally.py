@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from segcore.data.classes import ClassTable
-from segcore.data.histogram import COLOR, Box, Histogram
+from segcore.data.histogram import COLOR, Box, Histogram, grouped
 from segcore.data.lookups import nearest_colors, unpack
 from segcore.data.report import NearColors, UnknownValue
 from segcore.decisions import SNAP_STEPS, Value
@@ -14,6 +14,10 @@ _SHOWN = 50
 """So many unknown colours are listed at most."""
 _PENDING = 2**20
 """Entries that wait to be brought together."""
+
+
+_JOINS = (np.add, np.add, np.minimum)
+"""Of pixels, masks and the first mask's place, for one colour or value."""
 
 
 class UnknownTally:
@@ -38,7 +42,7 @@ class UnknownTally:
         """
         if not len(keys):
             return
-        new = _together(np.stack([keys, counts, np.ones_like(keys), np.full_like(keys, len(self.masks))]))
+        new = grouped(np.stack([keys, counts, np.ones_like(keys), np.full_like(keys, len(self.masks))]), *_JOINS)
         new[2] = 1  # several values of a palette may be one colour
         self.masks.append(name)
         for key, box in histogram.boxes.items():
@@ -88,25 +92,9 @@ class UnknownTally:
 
     def _settle(self) -> np.ndarray:
         if self._new:
-            self._sums = _together(np.concatenate([self._sums, *self._new], axis=1))
+            self._sums = grouped(np.concatenate([self._sums, *self._new], axis=1), *_JOINS)
             self._new, self._waiting = [], 0
             shown = set(self._sums[3].tolist()) if len(self._boxes) > _PENDING else None
             if shown is not None:
                 self._boxes = {key: box for key, box in self._boxes.items() if key >> 32 in shown}
         return self._sums
-
-
-def _together(columns: np.ndarray) -> np.ndarray:
-    """Bring columns of one key together."""
-    if not columns.shape[1]:
-        return columns
-    columns = columns[:, np.argsort(columns[0], kind="stable")]
-    starts = np.flatnonzero(np.diff(columns[0], prepend=-1))
-    return np.stack(
-        [
-            columns[0, starts],
-            np.add.reduceat(columns[1], starts),
-            np.add.reduceat(columns[2], starts),
-            np.minimum.reduceat(columns[3], starts),
-        ]
-    )
