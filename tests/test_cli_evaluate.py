@@ -11,7 +11,7 @@ import pytest
 from segcore.__main__ import main
 from segcore.config import ClassInfo
 from segcore.data.splits import Split
-from segcore.data.store import Dataset, DatasetStore
+from segcore.data.store import Dataset
 from segcore.runs import Run
 from segcore.store import RunStore
 from tests import factories
@@ -39,8 +39,7 @@ def run(store: RunStore, dataset: Dataset) -> Run:
 
 @pytest.fixture
 def other(store: RunStore, tmp_path: Path) -> Dataset:
-    config = factories.write_dataset(tmp_path / "other", name="other", classes=THEIRS, seed=3)
-    return DatasetStore(store.workspace).add(config, val=0.25)
+    return factories.add_dataset(store.workspace, tmp_path / "other", name="other", classes=THEIRS, seed=3)
 
 
 def test_it_prints_scores_by_class_and_what_they_are_of(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,8 +40,7 @@ def run(store: RunStore, dataset: Dataset) -> Run:
 
 @pytest.fixture
 def other(store: RunStore, tmp_path: Path) -> Dataset:
-    config = factories.write_dataset(tmp_path / "other", name="other", classes=THEIRS, seed=3)
-    return DatasetStore(store.workspace).add(config, val=0.25)
+    return factories.add_dataset(store.workspace, tmp_path / "other", name="other", classes=THEIRS, seed=3)
 
 
 @pytest.fixture(autouse=True)
