@@ -32,15 +32,15 @@ def draw(dataset: Dataset) -> None:
         "Every epoch shows a network another version of each training image, changed together with its mask. Here is "
         "what the recipe in the sidebar makes of one image."
     )
-    left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
+    left, right = st.columns([3, 1])
     with left:
         name = choose(Param.IMAGE, "Image", list(parts(dataset).get("train", dataset.names)))
     assert name is not None
-    recipe = _recipe(middle)
+    recipe = _recipe(right)
     seed = st.session_state.setdefault(Key.AUGMENT_SEED, 0)
-    with right:
-        st.button("Another draw", key=Key.AUGMENT_AGAIN, icon=":material/casino:", on_click=_again, width="stretch")
-    masked = st.toggle("Mask over the image", True, key=Key.AUGMENT_MASK, persist_state="session")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Another draw", key=Key.AUGMENT_AGAIN, icon=":material/casino:", on_click=_again)
+        masked = st.toggle("Mask over the image", True, key=Key.AUGMENT_MASK, persist_state="session")
     with st.spinner("Preparing the image …"):
         samples = _samples(str(dataset.path), dataset.fingerprint, name, recipe, seed)
     _told(recipe, seed)

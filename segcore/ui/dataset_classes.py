@@ -59,8 +59,8 @@ def _edit(dataset: Dataset) -> None:
                 "swatch": swatch(info.color),
                 "class": info.name,
                 "name": info.name,
-                "color": _hex(info.color),
                 "used": not info.ignore,
+                "color": _hex(info.color),
                 "share": percent(counts[info.name] / total, 2) if total and info.name in counts else UNKNOWN,
             }
             for info in classes
@@ -69,10 +69,10 @@ def _edit(dataset: Dataset) -> None:
         disabled=["swatch", "class", "share"],
         column_config={
             "swatch": SWATCH,
-            "class": st.column_config.TextColumn("Class", width="medium"),
-            "name": st.column_config.TextColumn("Call it", width="medium", required=True, max_chars=80),
-            "color": st.column_config.TextColumn("Colour", required=True, validate="^#[0-9a-fA-F]{6}$"),
+            "class": st.column_config.TextColumn("Class"),
+            "name": st.column_config.TextColumn("Call it", required=True, max_chars=80),
             "used": st.column_config.CheckboxColumn("Learnt", help=ClassInfo.help("ignore")),
+            "color": st.column_config.TextColumn("Colour", required=True, validate="^#[0-9a-fA-F]{6}$"),
             "share": st.column_config.TextColumn("Of the labelled pixels"),
         },
         # What is decided changes the table below the visitor's edits: another key drops them.

@@ -31,9 +31,8 @@ def history(dataset: Dataset) -> None:
         return
     with st.container(border=True, gap="small"):
         for number, decision in enumerate(taken, 1):
-            left, right = st.columns([6, 1], vertical_alignment="center")
-            left.markdown(f"{number}. {escape(decision.text)}")
-            with right:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"{number}. {escape(decision.text)}")
                 pressed = st.button(
                     "Undo",
                     key=Key.CHECK_UNDO.of(str(number)),

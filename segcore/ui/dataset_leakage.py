@@ -17,7 +17,7 @@ from segcore.data.mending import Mending
 from segcore.data.readers import read_image
 from segcore.data.splits import Split
 from segcore.errors import SegcoreError, SplitError
-from segcore.text import percent, plural
+from segcore.text import duration, percent, plural
 from segcore.ui.components import errors_shown, escape, progress_bar, show_error
 from segcore.ui.dataset_parts import PARTS, pictures
 from segcore.ui.state import Key
@@ -54,7 +54,7 @@ def draw(dataset: Dataset) -> None:
 def _search(dataset: Dataset) -> None:
     images = len(dataset.pairs)
     st.caption(
-        f"{plural(images, 'image')} have not been compared yet; it takes about {_guess(images)}. It can be cancelled, "
+        f"{plural(images, 'image')} have not been compared yet; it takes {_guess(images)}. It can be cancelled, "
         "and goes on where it was."
     )
     if st.button("Look for images that show the same ground", key=Key.LEAKAGE_FIND, icon=":material/image_search:"):
@@ -66,7 +66,7 @@ def _search(dataset: Dataset) -> None:
 def _guess(images: int) -> str:
     """How long comparing takes: about an eighth of a second an image, measured on two cores."""
     seconds = images / 8
-    return "a few seconds" if seconds < 10 else f"{round(seconds)} s" if seconds < 90 else f"{round(seconds / 60)} min"
+    return "a few seconds" if seconds < 10 else f"about {duration(seconds)}"
 
 
 def _verdict(found: Leakage, split: Split) -> None:

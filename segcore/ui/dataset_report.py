@@ -132,33 +132,32 @@ def _unknown(dataset: Dataset, found: CheckReport) -> None:
 
 def _map(dataset: Dataset, unknown: Sequence[UnknownValue]) -> None:
     """Draw giving one colour a class, the nearest proposed."""
-    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+    left, right = st.columns(2)
     place = left.selectbox(
         "This colour", range(len(unknown)), format_func=lambda number: unknown[number].text, key=Key.CHECK_VALUE
     )
     chosen, names = unknown[place], [info.name for info in dataset.table.classes]
     options = [None, *names]
-    means = middle.selectbox(
-        "is",
+    means = right.selectbox(
+        "Stands for",
         options,
         index=options.index(chosen.action.to) if chosen.action.to in options else 0,
         format_func=lambda name: "ignored" if name is None else name,
         key=Key.CHECK_MEANS.of(chosen.text),
     )
-    if right.button("Decide", key=Key.CHECK_MAP, icon=":material/gavel:", width="stretch"):
+    if st.button("Decide", key=Key.CHECK_MAP, icon=":material/gavel:"):
         decide(dataset, Map(value=chosen.value, to=means))
 
 
 def _snap(dataset: Dataset, found: CheckReport) -> None:
     """Draw giving all colours near a class's that class: for masks whose edges are blended."""
-    left, right = st.columns([4, 1], vertical_alignment="bottom")
     within = [sum(near.pixels[step] for near in found.near_colors) for step in range(len(SNAP_STEPS))]
-    step = left.selectbox(
+    step = st.selectbox(
         "Take colours near a class's for that class",
         range(len(SNAP_STEPS)),
         format_func=lambda number: f"up to {SNAP_STEPS[number]} apart in RGB: {plural(within[number], 'pixel')}",
         key=Key.CHECK_DISTANCE,
         help="Masks saved as JPEG, or drawn with smooth edges, hold colours between those of the classes.",
     )
-    if right.button("Snap", key=Key.CHECK_SNAP, icon=":material/gavel:", width="stretch"):
+    if st.button("Snap", key=Key.CHECK_SNAP, icon=":material/gavel:"):
         decide(dataset, Snap(distance=SNAP_STEPS[step]))
