@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -40,8 +40,11 @@ def draw(dataset: Dataset) -> None:
     kinds: dict[str, list[Problem]] = {}
     for problem in problems:
         kinds.setdefault(problem.kind, []).append(problem)
+    shown = {kind: _usable(dataset, members) for kind, members in kinds.items()}
+    names = list(dict.fromkeys(name for some in shown.values() for name in some))
+    thumbs = pictures(dataset, names) if names else {}  # for all kinds at once: a page has one such bar
     for kind, members in sorted(kinds.items(), key=lambda entry: -sum(one.excluded for one in entry[1])):
-        _kind(dataset, kind, members)
+        _kind(dataset, kind, members, {name: thumbs[name] for name in shown[kind]})
     if found.unknown_colors:
         _unknown(dataset, found)
     history(dataset)
@@ -50,14 +53,20 @@ def draw(dataset: Dataset) -> None:
 # Problems --------------------------------------------------------------------------------------------
 
 
-def _kind(dataset: Dataset, kind: str, problems: Sequence[Problem]) -> None:
+def _usable(dataset: Dataset, problems: Sequence[Problem]) -> list[str]:
+    """Return a few of the images that problems are about and that can be used nevertheless."""
+    names = dict.fromkeys(name for problem in problems for name in problem.images)
+    return [name for name in names if name in dataset.groups][:SHOWN]
+
+
+def _kind(dataset: Dataset, kind: str, problems: Sequence[Problem], thumbs: Mapping[str, Path | None]) -> None:
     """Draw one kind of problem: how often, examples, and the action that mends it."""
     out = sum(problem.excluded for problem in problems)
     title = f"{kind[:1].upper()}{kind[1:]}: {len(problems):,}" + (" left out" if out == len(problems) else "")
     icon = ":material/block:" if out else ":material/info:"
     with st.expander(escape(title), icon=icon):
         st.markdown(escape(problems[0].message))
-        _pictures(dataset, problems)
+        _pictures(dataset, problems, thumbs)
         if len(problems) > 1:
             rows = [
                 {"file": problem.file.name if problem.file else UNKNOWN, "what": problem.message}
@@ -71,11 +80,9 @@ def _kind(dataset: Dataset, kind: str, problems: Sequence[Problem]) -> None:
                 decide(dataset, action)
 
 
-def _pictures(dataset: Dataset, problems: Sequence[Problem]) -> None:
+def _pictures(dataset: Dataset, problems: Sequence[Problem], thumbs: Mapping[str, Path | None]) -> None:
     """Draw a few of the images, or files, that a kind of problem is about."""
-    names = list(dict.fromkeys(name for problem in problems for name in problem.images))
-    known = [name for name in names if name in dataset.groups][:SHOWN]
-    shown: list[tuple[str, Path | None]] = list(pictures(dataset, known).items()) if known else []
+    shown = list(thumbs.items())
     if not shown:
         files = [problem.file for problem in problems if problem.file is not None][:SHOWN]
         shown = [(file.name, place) for file, place in of_files(dataset, files).items()]

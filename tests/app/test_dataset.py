@@ -194,6 +194,22 @@ def test_what_the_check_proposes_is_done_on_a_press(open_app: OpenApp, workspace
     assert dataset.config.decisions
 
 
+def test_kinds_of_problems_share_the_bar_that_makes_their_thumbnails(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path
+) -> None:
+    config = factories.write_dataset(tmp_path / "source")
+    for folder in (config.images, config.masks):
+        (folder / "scene03_frame9.png").write_bytes((folder / "scene00_frame0.png").read_bytes())
+    image = config.images / "scene01_frame0.png"
+    Image.open(image).convert("L").save(image)
+    dataset = DatasetStore(workspace).add(config)
+    assert len({problem.kind for problem in dataset.report.problems if problem.images}) > 1
+    assert not (dataset.path / "thumbnails").exists()
+    app = open_app(PAGE, tab="Check")
+    assert not app.exception
+    assert list((dataset.path / "thumbnails").glob("*.jpg"))
+
+
 def test_removing_asks_and_leaves_the_sources(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:
     factories.add_dataset(workspace, tmp_path / "source")
     app = open_app(PAGE, tab="Files")
