@@ -75,7 +75,7 @@ def _zip() -> tuple[Path, str, Path | None] | None:
     uploaded = st.file_uploader(
         f"Zip of the dataset's folder, at most {limit} MB",
         type="zip",
-        key=Key.ADD_ZIP,
+        key=Key.ADD_ZIP.of(str(scenes.added())),
         help="It is unpacked into the workspace and belongs to the dataset from then on. A larger one: unpack it "
         "yourself and give the folder, or raise server.maxUploadSize in .streamlit/config.toml.",
     )
@@ -98,6 +98,6 @@ def _zip() -> tuple[Path, str, Path | None] | None:
             return None
         st.session_state[_UNPACKED] = (uploaded.file_id, own)
     if not own.is_dir():
-        st.caption("That zip was added, or has been left lying for a day. Upload it again to add it once more.")
+        st.caption("What was unpacked has been left lying for a day and is gone. Upload the zip again.")
         return None
     return own / "source", usable_name(Path(uploaded.name)), own

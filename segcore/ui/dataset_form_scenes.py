@@ -115,8 +115,7 @@ def done(name: str) -> NoReturn:
     st.rerun()
 
 
-_DONE = "dataset.add.done"
-
+_DONE, _ADDED = "dataset.add.done", "dataset.add.added"
 
 _EMPTY: dict[Key, Any] = {
     Key.ADD_PATH: "",
@@ -136,6 +135,13 @@ def begin() -> None:
     """Empty all fields after a dataset was added; to be called before any of them is drawn."""
     if st.session_state.pop(_DONE, False):
         st.session_state.update({key.value: value for key, value in _EMPTY.items()})
+        st.session_state[_ADDED] = added() + 1
+
+
+def added() -> int:
+    """Return how many datasets were added so far: part of the keys of widgets that nothing else can empty."""
+    count: int = st.session_state.get(_ADDED, 0)
+    return count
 
 
 def show(error: SegcoreError, slots: Mapping[str, st.delta_generator.DeltaGenerator], otherwise: str) -> None:

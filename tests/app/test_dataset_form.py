@@ -181,13 +181,13 @@ def zipped(folder: Path) -> bytes:
 
 
 def upload(form: AppTest, name: str, data: bytes) -> None:
-    form.file_uploader(key=Key.ADD_ZIP).set_value((name, data, "application/zip")).run()
+    form.file_uploader(key=Key.ADD_ZIP.of("0")).set_value((name, data, "application/zip")).run()
 
 
 def test_a_zip_is_looked_into_and_added(form: AppTest, tmp_path: Path, workspace: Workspace) -> None:
     miniatures.dubai(tmp_path / "source")
     form.segmented_control(key=Key.ADD_FROM).set_value(dataset_form.ZIP).run()
-    assert "at most 200 MB" in form.file_uploader(key=Key.ADD_ZIP).label
+    assert "at most 200 MB" in form.file_uploader(key=Key.ADD_ZIP.of("0")).label
     upload(form, "my city.zip", zipped(tmp_path / "source"))
     assert not form.exception and not form.error
     assert "4 pairs · 2 scenes" in texts(form) and not DatasetStore(workspace).list()
@@ -196,6 +196,8 @@ def test_a_zip_is_looked_into_and_added(form: AppTest, tmp_path: Path, workspace
     dataset = DatasetStore(workspace).get("my-city")
     assert dataset.report.usable == 4 and dataset.config.images.is_relative_to(dataset.path)
     assert [path.name for path in workspace.datasets.iterdir()] == ["my-city"]
+    assert form.file_uploader(key=Key.ADD_ZIP.of("1")).value is None  # the form begins anew
+    assert "Upload the zip again" not in texts(form)
 
 
 def test_another_zip_takes_the_place_of_the_first(form: AppTest, tmp_path: Path, workspace: Workspace) -> None:
