@@ -6,14 +6,14 @@ import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from segcore.__main__ import main
 from segcore.cli import datasets_split
 from segcore.config import DatasetConfig
-from segcore.data import dividing, scenes, synthetic
+from segcore.data import dividing, synthetic
 from segcore.data.dataset import Dataset
 from segcore.data.store import DatasetStore
 from segcore.store import RunStore
@@ -88,6 +88,11 @@ def test_lists_are_taken(dataset: Dataset, json_of: Call, tmp_path: Path) -> Non
         (["--by", "lists"], "--file"),
         (["--by", "group", "--val", "1.5"], "must be above 0 and below 1"),
         (["--by", "group", "--move", "scene00=val"], "at a time"),
+        (["--val", "0.5"], "--val is for dividing anew: give --by group or name or folder or time"),
+        (["--seed", "3"], "--seed is for dividing anew"),
+        (["--by", "lists", "--test", "0.2"], "--test is for dividing anew"),
+        (["--by", "gps", "--gap", "30"], "give --by time, too"),
+        (["--move", "scene00=val", "--regex", "(s)"], "give --by name, too"),
         (["--move", "scene00"], "SCENE=PART"),
         (["--move", "scene00=valid"], "no part"),
         (["--move", "scenes00=val"], "Did you mean scene00"),
@@ -104,11 +109,17 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(
     assert (dataset.split, dataset.groups) == (split, groups)
 
 
-def test_the_defaults_are_those_of_the_library() -> None:
-    defaults = {
-        name: value.default for name, value in inspect.signature(datasets_split.split_dataset).parameters.items()
-    }
-    assert (defaults["gap"], defaults["distance"]) == (scenes.GAP_SECONDS, scenes.DISTANCE_METRES)
+def test_the_defaults_that_the_help_names_are_those_of_the_library() -> None:
+    hints = get_type_hints(datasets_split.split_dataset, include_extras=True)
+    for option, function in (
+        ("gap", dividing.group_by_time),
+        ("distance", dividing.group_by_place),
+        ("val", dividing.divide_by),
+        ("test", dividing.split_at_random),
+        ("seed", dividing.divide_by),
+    ):
+        default = inspect.signature(function).parameters[option].default
+        assert hints[option].__metadata__[0].show_default == f"{default:g}"
 
 
 def test_leaks_are_found_and_mended(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -26,6 +26,10 @@ SHOWN = 20
 
 Way = Literal["group", "name", "folder", "time", "gps", "random", "lists"]
 
+SHARES = ("val", "test", "seed")
+OF_WAYS: dict[str, tuple[str, ...]] = {"name": ("regex",), "time": ("gap",), "gps": ("distance",), "lists": ("file",)}
+"""What only one way of dividing takes; all but lists take shares and seed, too."""
+
 DatasetName = Annotated[str, typer.Argument(metavar="NAME", help="The dataset.", show_default=False)]
 
 
@@ -39,16 +43,28 @@ def split_dataset(
             show_default="show the split",
         ),
     ] = None,
-    val: Annotated[float, typer.Option(help="Share of the images to validate on.")] = 0.2,
-    test: Annotated[float, typer.Option(help="Share of the images to keep sealed for a final test.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Decides between splits that are about equally balanced.")] = 0,
+    val: Annotated[
+        float | None, typer.Option(help="With --by: share of the images to validate on.", show_default="0.2")
+    ] = None,
+    test: Annotated[
+        float | None,
+        typer.Option(help="With --by: share of the images to keep sealed for a final test.", show_default="0"),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="With --by: decides between splits that are about equally balanced.", show_default="0"),
+    ] = None,
     regex: Annotated[
         str | None, typer.Option(help=DatasetConfig.help("group_regex"), show_default="the dataset's own")
     ] = None,
-    gap: Annotated[float, typer.Option(help="With --by time: seconds of pause that begin another scene.")] = 60.0,
+    gap: Annotated[
+        float | None,
+        typer.Option(help="With --by time: seconds of pause that begin another scene.", show_default="60"),
+    ] = None,
     distance: Annotated[
-        float, typer.Option(help="With --by gps: images at most so many metres apart are one scene.")
-    ] = 100.0,
+        float | None,
+        typer.Option(help="With --by gps: images at most so many metres apart are one scene.", show_default="100"),
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
@@ -73,8 +89,11 @@ def split_dataset(
     dataset = DatasetStore().get(name)
     if sum((by is not None, bool(move), version is not None)) > 1:
         raise SplitError("Give one of --by, --move and --version at a time.", field="by")
+    given = {"val": val, "test": test, "seed": seed, "regex": regex, "gap": gap, "distance": distance, "file": file}
+    given = {option: value for option, value in given.items() if value is not None}
+    _check(by, given)
     if by is not None:
-        _divide(dataset, by, {"val": val, "test": test, "seed": seed}, regex, gap, distance, file)
+        _divide(dataset, by, given)
     for words in move or ():
         what, equals, part = words.rpartition("=")
         if not equals:
@@ -86,28 +105,30 @@ def split_dataset(
     _print_split(dataset, as_json=as_json)
 
 
-def _divide(
-    dataset: Dataset,
-    by: Way,
-    shares: dict[str, Any],
-    regex: str | None,
-    gap: float,
-    distance: float,
-    file: Path | None,
-) -> None:
-    """Divide anew, by scenes that are named anew where asked for."""
+def _check(by: Way | None, given: Collection[str]) -> None:
+    """Raise `SplitError` for an option that would change nothing: one would take the old split for what was asked."""
+    for option in given:
+        ways = [way for way in get_args(Way) if option in OF_WAYS.get(way, ()) or (option in SHARES and way != "lists")]
+        if by not in ways:
+            raise SplitError(f"--{option} is for dividing anew: give --by {' or '.join(ways)}, too.")
+
+
+def _divide(dataset: Dataset, by: Way, given: Mapping[str, Any]) -> None:
+    """Divide anew, by scenes that are named anew where asked for; what is not given is as in the library."""
     from segcore.data import dividing
 
+    shares = {option: given[option] for option in SHARES if option in given}
+    own = {option: given[option] for option in OF_WAYS.get(by, ()) if option in given}
     if by == "lists":
-        if file is None:
+        if not own:
             raise SplitError("--by lists needs --file: the file or folder of the lists.", field="file")
-        dividing.split_by_lists(dataset, user_path(file, "file"))
+        dividing.split_by_lists(dataset, user_path(own["file"], "file"))
         return
     if by == "random":
         dividing.split_at_random(dataset, **shares)
         return
     if by == "name":
-        chosen = regex or dataset.config.group_regex
+        chosen = own.get("regex") or dataset.config.group_regex
         if chosen is None:
             raise SplitError("--by name needs --regex, as in '^(scene\\d+)'.", field="regex")
         grouping = dividing.group_by_name(dataset, chosen)
@@ -116,9 +137,9 @@ def _divide(
     elif by in ("time", "gps"):
         with progress_bar("Reading when and where the images were taken") as progress:
             if by == "time":
-                grouping = dividing.group_by_time(dataset, gap, progress)
+                grouping = dividing.group_by_time(dataset, progress=progress, **own)
             else:
-                grouping = dividing.group_by_place(dataset, distance, progress)
+                grouping = dividing.group_by_place(dataset, progress=progress, **own)
     else:
         dataset.make_split(**shares)
         return
