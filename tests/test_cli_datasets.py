@@ -94,6 +94,7 @@ def test_a_zip_is_unpacked_into_the_dataset(tmp_path: Path, workspace: Workspace
         (["cut.zip"], "damaged, cut off or no zip"),
         ([], "give the path of the dataset's folder, or all of"),
         (["--show"], "need the path"),
+        (["folders", "--split-file", "lists.json", "--val-share", "0.3"], "leave out --val-share"),
         (["folders", "--ignore", "hause"], "did you mean house?"),
         (["folders", "--image-regex", "("], "no regular expression"),
         (["folders", "--image-regex", r"(.+)\.bmp"], "matches none of the 4 image files"),

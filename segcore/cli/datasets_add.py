@@ -83,10 +83,7 @@ def add_dataset(
         "group_regex": group_regex,
         "group_by_folder": group_by_folder or None,
     }
-    store = DatasetStore()
-    how: dict[str, Any] = {"val": 0.2 if val_share is None else val_share, "test": test_share or 0.0}
-    if split_file is not None:
-        how["split"] = user_path(split_file, "split")
+    store, how = DatasetStore(), _division(split_file, val_share, test_share)
     if path is None:
         if layout is not None or show:
             raise ConfigError("--layout and --show need the PATH of a folder or a zip.", field="path")
@@ -103,11 +100,21 @@ def add_dataset(
         say(f"Taken for: {guess.title}. {guess.why} {plural(guess.pairs, 'pair')}.")
         for warning in guess.warnings:
             say(f"Note: {warning}")
-        if guess.split is not None and val_share is None and test_share is None:
-            how.setdefault("split", guess.split)
+        if not how:
+            how = {"split": guess.split}
         with progress_bar("Checking images and masks") as progress:
             dataset = store.add_guess(guess, own=own, **how, progress=progress)
     print_dataset(dataset, as_json=as_json)
+
+
+def _division(split_file: Path | None, val: float | None, test: float | None) -> dict[str, Any]:
+    """Return what was said of the split, as the store takes it; nothing where nothing was."""
+    shares = {part: share for part, share in (("val", val), ("test", test)) if share is not None}
+    if split_file is None:
+        return shares
+    if shares:
+        raise ConfigError("--split-file says who is in which part: leave out --val-share and --test-share.")
+    return {"split": user_path(split_file, "split")}
 
 
 def _explicit(name: str, given: dict[str, Any], classes: Path | None, ignore: str) -> DatasetConfig:
