@@ -114,6 +114,11 @@ def _share_text(share: float) -> str:
     return f"{share:.1f} %" if share >= 1 else f"{share:.2g} %" if share >= 0.01 else "< 0.01 %"
 
 
+def _short(name: str) -> str:
+    """Return a name of at most 24 letters: the beginning and the end of a longer one, where names differ."""
+    return name if len(name) <= 24 else f"{name[:14].rstrip()}…{name[-8:].lstrip()}"
+
+
 def co_occurrence_map(classes: Sequence[ClassInfo], images: np.ndarray, *, title: str | None = None) -> go.Figure:
     """Draw how often classes stand together: of the images that show the row's class, the share that show the column's.
 
@@ -156,6 +161,9 @@ def co_occurrence_map(classes: Sequence[ClassInfo], images: np.ndarray, *, title
             for j, column in enumerate(names)
         ]
         add_cell_texts(chart, texts, size=12)
-    chart.update_xaxes(type="category", side="top", tickangle=tick_angle(names), title_text="also show (%)")
-    chart.update_yaxes(type="category", autorange="reversed", title_text="Images with")
+    # A name as long as a sentence would leave no room for the cells; whole it stands in the hover label.
+    short = [plain(_short(classes[i].name)) for i in shown]
+    ticks = {"type": "category", "tickvals": names, "ticktext": short}
+    chart.update_xaxes(**ticks, side="top", tickangle=tick_angle(short), title_text="also show (%)")
+    chart.update_yaxes(**ticks, autorange="reversed", title_text="Images with")
     return chart
