@@ -165,5 +165,5 @@ def co_occurrence_map(classes: Sequence[ClassInfo], images: np.ndarray, *, title
     short = [plain(_short(classes[i].name)) for i in shown]
     ticks = {"type": "category", "tickvals": names, "ticktext": short}
     chart.update_xaxes(**ticks, side="top", tickangle=tick_angle(short), title_text="also show (%)")
-    chart.update_yaxes(**ticks, autorange="reversed", title_text="Images with")
+    chart.update_yaxes(**ticks, autorange="reversed", title={"text": "Images with", "standoff": 12})
     return chart
