@@ -13,15 +13,24 @@ import numpy as np
 from segcore.config import DatasetConfig
 from segcore.data.building import exclusive
 from segcore.data.classes import ClassTable
-from segcore.data.deciding import carried_over, check_images, restricted, with_decisions, without
+from segcore.data.deciding import (
+    carried_over,
+    check_images,
+    settle,
+    whole_split,
+    with_decisions,
+    with_left_out,
+    without,
+    write_both,
+)
 from segcore.data.journal import LOOKS
 from segcore.data.pairing import Pair
 from segcore.data.readers import read_image, read_mask
 from segcore.data.report import CheckReport, ImageFacts, Problem
 from segcore.data.split_checks import split_problems
-from segcore.data.split_versions import drop_split, split_made, write_split
+from segcore.data.split_versions import drop_split, write_split
 from segcore.data.splits import Split, folds_by_group, groups_across_parts, shares_text, split_by_group
-from segcore.data.state import DatasetState, WholeSplit, examine, list_sources, read_state, write_state
+from segcore.data.state import DatasetState, examine, list_sources, read_state, write_state
 from segcore.decisions import Decision
 from segcore.errors import DatasetError, NotFoundError, SplitError, nearest
 from segcore.files import read_json
@@ -194,7 +203,12 @@ class Dataset:
     # Source ----------------------------------------------------------------------------------------
 
     def changed(self) -> bool:
-        """Whether the source files are others than when they were checked, told by names, sizes and times."""
+        """Whether the source files are others than when they were checked, told by names, sizes and times.
+
+        Also where whoever changed the dataset was killed on the way: `refresh` then brings that to its end.
+        """
+        if self._state.cut_short:
+            return True
         try:
             return list_sources(self.config) != self._state.sources
         except DatasetError:  # a folder is gone
@@ -215,20 +229,24 @@ class Dataset:
         return self
 
     def _refresh(self, progress: Progress) -> None:
+        if self._state.cut_short:
+            settle(self.path, self._state, self.split)
         if not self.changed():
             return
-        split, before = self.split, self.groups
-        state = examine(self.config, progress, self.path / LOOKS)
+        before, split = self._state, self.split
+        state = examine(before.config, progress, self.path / LOOKS)
         groups = {fact.name: fact.group for fact in state.facts}
-        if split is None or groups == before:
-            write_state(self.path, replace(state, whole_split=self._state.whole_split))
+        if split is None or groups == self.groups:
+            write_state(self.path, replace(state, whole_split=before.whole_split))
             return
-        write_state(self.path, state)
-        after = carried_over(split, before, groups)
+        after = carried_over(split, self.groups, groups)
         if after is None:
             drop_split(self.path)
-        else:
-            write_split(self.path, after, "carried over, as files changed")
+            write_state(self.path, state)
+            return
+        whole, _ = whole_split(self.path, before, split)
+        whole = with_left_out(after, whole, before.config.meaning.excluded)
+        write_both(self.path, before, state, split, whole, "carried over, as files changed")
 
     # Decisions -------------------------------------------------------------------------------------
 
@@ -277,21 +295,8 @@ class Dataset:
         state = examine(config, progress, self.path / LOOKS)
         if split is None:
             write_state(self.path, state)
-            return
-        kept = before.whole_split
-        if kept is None or kept.fingerprint != split.fingerprint:
-            kept = WholeSplit(split.fingerprint, split, split_made(self.path))
-        after = restricted(kept.split, {fact.name for fact in state.facts})
-        left_out = after != kept.split
-        whole = WholeSplit(after.fingerprint, kept.split, kept.made) if left_out else None
-        made = f"{kept.made}; less the images that decisions left out" if left_out else kept.made
-        # A split that names images the dataset lacks is never on the disk: it shrinks before, and grows after.
-        if set(after.part_of()) <= before.by_name.keys():
-            write_split(self.path, after, made)
-            write_state(self.path, replace(state, whole_split=whole))
         else:
-            write_state(self.path, replace(state, whole_split=whole))
-            write_split(self.path, after, made)
+            write_both(self.path, before, state, split, *whole_split(self.path, before, split))
 
     def split_warning(self) -> str:
         """Return what makes judging on this split unsafe, in a sentence; "" where nothing is seen."""

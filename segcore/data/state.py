@@ -32,13 +32,20 @@ class WholeSplit:
     split: Split
     made: str
     """How it came about, in a few words."""
+    before: str | None = None
+    """While dataset.json and split.json are written: the fingerprint of the split that was there before."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"fingerprint": self.fingerprint, "split": self.split.to_json(), "made": self.made}
+        return {
+            "fingerprint": self.fingerprint,
+            "split": self.split.to_json(),
+            "made": self.made,
+            "before": self.before,
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> WholeSplit:
-        return cls(value["fingerprint"], Split.from_json(value["split"]), value["made"])
+        return cls(value["fingerprint"], Split.from_json(value["split"]), value["made"], value.get("before"))
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,11 @@ class DatasetState:
     """For images and masks: path below the folder -> [bytes, time of change in ns], of every file there was."""
     whole_split: WholeSplit | None = None
     """The split as it was before decisions left images out of it."""
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether who changed the dataset ended between writing this and the split that goes with it."""
+        return self.whole_split is not None and self.whole_split.before is not None
 
     @cached_property
     def table(self) -> ClassTable:

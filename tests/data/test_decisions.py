@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from segcore.config import ClassInfo, DatasetConfig
-from segcore.data import dataset as module
+from segcore.data import deciding as module
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import Dataset
 from segcore.data.lookups import nearest_colors, pack
@@ -172,30 +174,58 @@ def test_a_decision_that_is_cancelled_changes_nothing(dataset: Dataset) -> None:
     assert state(dataset) == before
 
 
-@pytest.mark.parametrize("call", range(2))
-def test_a_crash_between_two_writes_leaves_no_split_of_missing_images(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, call: int
+CHANGES: dict[str, Callable[[Dataset], Any]] = {
+    "leave one out": lambda dataset: dataset.decide(Exclude(images=(dataset.names[2],))),
+    "undo": lambda dataset: dataset.undo(1),
+    "files came and went": lambda dataset: dataset.refresh(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("last", range(3))
+def test_who_is_killed_between_two_writes_leaves_what_is_then_brought_to_its_end(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, change: str, last: int
 ) -> None:
     writes = 0
 
-    def crash(real: Callable[..., Any]) -> Callable[..., Any]:
+    def until_killed(real: Callable[..., Any]) -> Callable[..., Any]:
         def write(*args: Any) -> Any:
             nonlocal writes
             writes += 1
-            if writes == 2:
+            if writes > last:
                 raise KeyboardInterrupt
             return real(*args)
 
         return write
 
-    name = dataset.names[0]
-    if call:
-        dataset.decide(Exclude(images=(name,)))
-    for function in ("write_split", "write_state"):
-        monkeypatch.setattr(module, function, crash(getattr(module, function)))
-    with pytest.raises(KeyboardInterrupt):
-        dataset.undo() if call else dataset.decide(Exclude(images=(name,)))
-    assert dataset.split is not None and set(dataset.split.part_of()) <= set(dataset.names)
+    split = dataset.make_split(val=0.5)
+    if change != "leave one out":
+        dataset.decide(Exclude(images=(dataset.names[0],)), Exclude(images=(dataset.names[1],)))
+    if change == "files came and went":
+        (dataset.config.images / f"{dataset.names[-1]}.png").unlink()
+        for folder in (dataset.config.images, dataset.config.masks):
+            shutil.copy(folder / f"{dataset.names[0]}.png", folder / "scene09_frame0.png")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        for function in ("write_split", "write_state"):
+            patched.setattr(module, function, until_killed(getattr(module, function)))
+        CHANGES[change](dataset)
+    assert dataset.split is not None
+    assert set(dataset.split.part_of()) <= set(dataset.names) or dataset.changed()
+    dataset.refresh()
+    assert not dataset.changed() and set(dataset.split.part_of()) == set(dataset.names)
+    while dataset.config.decisions:
+        dataset.undo()
+    assert set(dataset.split.part_of()) == set(dataset.names)
+    stayed = {name: part for name, part in split.part_of().items() if name in dataset.names}
+    assert stayed.items() <= dataset.split.part_of().items()
+
+
+def test_a_split_made_after_somebody_was_killed_is_kept(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(module, "write_split", MagicMock(side_effect=KeyboardInterrupt))
+        dataset.decide(Exclude(images=(dataset.names[0],)))
+    made = dataset.make_split(val=0.5)
+    assert dataset.refresh().split == made and not dataset.changed()
 
 
 # The split ---------------------------------------------------------------------------------------------
@@ -223,6 +253,16 @@ def test_a_split_made_meanwhile_is_kept(dataset: Dataset) -> None:
     made = dataset.make_split(val=0.4)
     dataset.undo()
     assert dataset.split == made and name in dataset.names and name not in made.part_of()
+
+
+def test_images_find_their_parts_again_though_files_came_and_went(dataset: Dataset) -> None:
+    split = dataset.make_split(val=0.5)
+    gone, excluded = dataset.names[0], split.val[0]
+    dataset.decide(Exclude(images=(excluded,)))
+    (dataset.config.images / f"{gone}.png").unlink()
+    dataset.refresh().undo()
+    assert dataset.split is not None
+    assert dataset.split.part_of() == {name: part for name, part in split.part_of().items() if name != gone}
 
 
 def test_changed_files_are_seen_before_a_decision(dataset: Dataset) -> None:
