@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else name
-        message = one_line(error.format_message()).rstrip(".?")
+        message = one_line(error.format_message()).replace(" Value error, ", " ").rstrip(".?")  # a choice, by pydantic
         print(f"Error: {message}. See '{command} --help'.", file=sys.stderr)
         return 2
     except OSError as error:  # a file system that does what nobody foresaw
