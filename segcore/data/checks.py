@@ -18,7 +18,7 @@ from segcore.data.histogram import COLOR
 from segcore.data.journal import Journal, key_of
 from segcore.data.looks import Look, look_at
 from segcore.data.lookups import unpack
-from segcore.data.pairing import Pair, Pairing, pair_dataset
+from segcore.data.pairing import Pair, Pairing, pair_dataset, scenes_of
 from segcore.data.parallel import ordered_map
 from segcore.data.readers import Reading, choose_reading
 from segcore.data.report import CheckReport, ImageFacts, Problem
@@ -51,7 +51,7 @@ def check_dataset(config: DatasetConfig, progress: Progress = silent, journal: J
     """
     table, plain = ClassTable.of(config), ClassTable(config.classes)
     pairing = pair_dataset(config)
-    found = _Findings(config, table)
+    found = _Findings(config, table, scenes_of(pairing.pairs, config.groups_given))
     # What a mask of values means is known once all have been seen; until then their looks wait in the journal.
     waiting: dict[str, str] = {}
     kept = Journal() if journal is None else journal
@@ -98,9 +98,10 @@ def _looks(
 class _Findings:
     """Adds up what was seen, pair by pair, in any order."""
 
-    def __init__(self, config: DatasetConfig, table: ClassTable) -> None:
+    def __init__(self, config: DatasetConfig, table: ClassTable, scenes: Mapping[str, str]) -> None:
         self.config = config
         self.table = table
+        self.scenes = scenes
         self.facts: dict[str, ImageFacts] = {}
         self.problems: dict[str, Problem] = {}
         self.unknown = UnknownTally()
@@ -124,7 +125,7 @@ class _Findings:
             name=pair.name,
             image=pair.image.relative_to(self.config.images).as_posix(),
             mask=pair.mask.relative_to(self.config.masks).as_posix(),
-            group=self.config.groups_given.get(pair.name, pair.group),
+            group=self.scenes[pair.name],
             size=look.size,
             digest=look.digest,
             class_pixels=tuple(int(count) for count in classes),

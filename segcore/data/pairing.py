@@ -189,6 +189,25 @@ def image_groups(config: DatasetConfig, names: Mapping[Path, str]) -> dict[Path,
     return {image: names[image] if group is None else group for image, group in found.items()}
 
 
+def scenes_of(pairs: Iterable[Pair], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the scene of each image by name: the one given to it, else that of its group.
+
+    Where the images of a group were all given one scene, as where overlapping groups were put together, whoever joins
+    the group later, or was left out meanwhile, is of that scene, too.
+
+    Args:
+        pairs: all that there are, also those that are not used.
+        given: image name -> scene, of some of them.
+    """
+    pairs = list(pairs)
+    scenes: dict[str, set[str]] = defaultdict(set)
+    for pair in pairs:
+        if pair.name in given:
+            scenes[pair.group].add(given[pair.name])
+    own = {group: found.pop() if len(found) == 1 else group for group, found in scenes.items()}
+    return {pair.name: given.get(pair.name, own.get(pair.group, pair.group)) for pair in pairs}
+
+
 def _matches_no_name(regex: str, example: Path) -> DatasetError:
     return DatasetError(
         f"The regular expression {regex!r} matches no image name, e.g. not {example.stem!r}. Correct it, or give none "
