@@ -107,6 +107,7 @@ class _Findings:
         self.unknown = UnknownTally()
         self.oddities: dict[str, tuple[str, ...]] = {}
         self.empty: list[str] = []
+        self.lossy: dict[str, int] = {}
         self.palettes: list[tuple[str, Look]] = []
         self.moved: dict[str, str] = {}
 
@@ -163,7 +164,10 @@ class _Findings:
             key = int(keys[np.argmax(counts)])
             most = key if key < COLOR else unpack(key - COLOR)
         labelled = int(histogram.counts[histogram.labels(self.table, reading) != IGNORE_INDEX].sum())
-        return say.content_problem(pair, labelled, int(counts.sum()), most, self.table, reading)
+        problem = say.content_problem(pair, labelled, most, self.table, reading)
+        if problem is None and len(keys) and say.is_lossy(pair.mask):
+            self.lossy[pair.name] = int(counts.sum())
+        return problem
 
     def result(self, pairing: Pairing, reading: Reading) -> CheckResult:
         """Return what all of it comes to."""
@@ -176,6 +180,7 @@ class _Findings:
             *say.class_problems(facts, self.table),
             *say.copy_problems(facts),
             *say.empty_problems(sorted(self.empty), usable),
+            *say.lossy_problems(self.lossy),
             *say.blend_problems(near, self.unknown.count(), self.unknown.pixels(), self.unknown.masks, self.table),
             *say.palette_problems(self.palettes, self.table, reading),
             *say.oddity_problems(self.oddities, usable),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -84,19 +85,17 @@ def size_problem(pair: Pair, image: tuple[int, int], mask: tuple[int, int]) -> P
 
 
 def content_problem(
-    pair: Pair, labelled: int, unknown: int, most: Value | None, table: ClassTable, reading: Reading
+    pair: Pair, labelled: int, most: Value | None, table: ClassTable, reading: Reading
 ) -> Problem | None:
-    """Say what is wrong with what a readable mask shows.
+    """Say why nothing can be learnt from a readable mask.
 
     Args:
         pair: the files.
         labelled: pixels that have a trained class.
-        unknown: pixels of values that the table does not have.
-        most: the most frequent of these.
+        most: the most frequent value that the table does not have.
         table: the classes.
         reading: how masks are read.
     """
-    lossy = pair.mask.suffix.lower() in (".jpg", ".jpeg")
     if labelled == 0 and most is not None:
         expected = (
             f"rows of the class table, 0-{len(table.rows) - 1}, or 255 for ignore"
@@ -108,7 +107,11 @@ def content_problem(
             "no known colour",
             f"No pixel of the mask {pair.mask.name} has a class; the most frequent is "
             f"{describe_value(most)}. Expected {expected}. "
-            + ("JPEG blends colours: export masks as PNG." if lossy else "Correct the class table or the mask."),
+            + (
+                "JPEG blends colours: export masks as PNG."
+                if is_lossy(pair.mask)
+                else "Correct the class table or the mask."
+            ),
             excluded=True,
         )
     if labelled == 0:
@@ -117,14 +120,6 @@ def content_problem(
             "nothing labelled",
             f"All pixels of the mask {pair.mask.name} are ignored, so there is nothing to learn from it.",
             excluded=True,
-        )
-    if unknown and lossy:
-        return Problem(
-            pair.mask,
-            "lossy mask",
-            f"The mask {pair.mask.name} is a JPEG, which blends colours: {unknown} pixels match no class and are "
-            "ignored. Export masks as PNG.",
-            excluded=False,
         )
     return None
 
@@ -183,6 +178,26 @@ def empty_problems(names: Sequence[str], usable: int) -> Iterator[Problem]:
             "they are learnt from; leave them out if nobody has labelled them yet."
         )
         yield _about("empty mask", message, names, usable)
+
+
+def is_lossy(mask: Path) -> bool:
+    """Whether a mask is of a kind of file that blends colours."""
+    return mask.suffix.lower() in (".jpg", ".jpeg")
+
+
+def lossy_problems(unknown: Mapping[str, int]) -> Iterator[Problem]:
+    """Say which masks are JPEG files with colours that no class has.
+
+    Args:
+        unknown: image name -> pixels of such colours; of usable images with such masks alone.
+    """
+    if unknown:
+        message = (
+            f"{plural(len(unknown), 'mask is a JPEG', 'masks are JPEGs')}, as that of {next(iter(unknown))}. JPEG "
+            f"blends colours: {plural(sum(unknown.values()), 'pixel')} match no class and are ignored. Export masks as "
+            "PNG, or have near colours snapped to their class."
+        )
+        yield Problem(None, "lossy mask", message, False, tuple(unknown)[:_SHOWN])
 
 
 def copy_problems(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
