@@ -20,9 +20,10 @@ from segcore.data.looks import Look, look_at
 from segcore.data.lookups import unpack
 from segcore.data.pairing import Pair, Pairing, pair_dataset, scenes_of
 from segcore.data.parallel import ordered_map
-from segcore.data.readers import Reading, choose_reading
+from segcore.data.readers import choose_reading
 from segcore.data.report import CheckReport, ImageFacts, Problem
 from segcore.data.tally import UnknownTally
+from segcore.decisions import Reading
 from segcore.progress import Progress, silent
 
 
@@ -66,7 +67,7 @@ def check_dataset(config: DatasetConfig, progress: Progress = silent, journal: J
                     waiting[pair.name] = key
                     continue
             found.add(pair, look, "colors")
-    reading = choose_reading({"colors": votes["colors"], "index": votes["index"]})
+    reading = table.meaning.reading or choose_reading({"colors": votes["colors"], "index": votes["index"]})
     for pair in pairing.pairs:
         if pair.name in waiting:
             again = kept.get(waiting[pair.name])

@@ -12,9 +12,8 @@ import numpy as np
 from segcore.data.classes import ClassTable
 from segcore.data.looks import ODDITIES, Look
 from segcore.data.pairing import Pair, Pairing
-from segcore.data.readers import Reading
 from segcore.data.report import ImageFacts, NearColors, Problem
-from segcore.decisions import SNAP_STEPS, Exclude, Ignore, Snap, Value, describe_value
+from segcore.decisions import READINGS, SNAP_STEPS, Exclude, Ignore, Read, Reading, Snap, Value, describe_value
 from segcore.text import plural, printable, scaled
 
 _SHOWN = 1000
@@ -303,13 +302,13 @@ def palette_problems(looks: Sequence[tuple[str, Look]], table: ClassTable, readi
                     f"value {value} is {table.rows[value].name} by its row and {table.rows[row].name} by its colour"
                 )
             break
-    read = "rows of the class table" if reading == "index" else "colours"
-    if swapped:
+    if swapped and table.meaning.reading is None:
+        other: Reading = "colors" if reading == "index" else "index"
         message = (
             f"In {plural(len(swapped), 'mask')} values and palette name different classes, as in that of {swapped[0]}: "
-            f"{example}. They are read as {read}. If that is wrong, put the class table into the other order."
+            f"{example}. They are read as {READINGS[reading]}. If that is wrong, have them read as {READINGS[other]}."
         )
-        yield Problem(None, "palette confusion", message, False, tuple(swapped[:_SHOWN]))
+        yield Problem(None, "palette confusion", message, False, tuple(swapped[:_SHOWN]), Read(reading=other))
     if foreign and reading == "index":
         message = (
             f"The palette of {plural(len(foreign), 'mask')} has other colours than the class table, as that of "

@@ -25,7 +25,21 @@ from segcore.data.lookups import nearest_colors, pack
 from segcore.data.prepared import prepare
 from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
-from segcore.decisions import Decision, Exclude, Ignore, Map, Merge, Recolor, Rename, Snap, Use, replay
+from segcore.decisions import (
+    Decision,
+    Exchange,
+    Exclude,
+    Ignore,
+    Map,
+    Merge,
+    Read,
+    Recolor,
+    Rename,
+    Snap,
+    Use,
+    in_order,
+    replay,
+)
 from segcore.errors import ClassTableError, ConfigError, DatasetError, NotFoundError, SegcoreError, SplitError
 from segcore.workspace import Workspace
 from tests.factories import CLASSES, add_dataset
@@ -43,6 +57,8 @@ KINDS: tuple[tuple[Decision, bool], ...] = (
     (Snap(distance=8), True),
     (Snap(distance=1), False),
     (Rename(name="roof", to="house"), False),
+    (Read(reading="colors"), False),
+    (Exchange(names=("roof", "grass")), False),
     (Recolor(name="roof", color=(9, 9, 9)), False),
     (Merge(names=("roof", "grass"), into="rest"), True),
     (Ignore(names=("roof",)), True),
@@ -287,6 +303,30 @@ def test_a_merge_takes_the_place_and_colour_of_its_first_class_or_of_the_class_i
     assert joined.classes[0].ignore and [info.name for info in joined.trained] == ["grass"]
     used = replay(CLASSES, (Merge(names=("unlabeled", "roof"), into="rest"),))
     assert not used.classes[0].ignore, "ignored only where all of it was"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "steps"),
+    [
+        ({"roof": "grass", "grass": "roof"}, 1),
+        ({"roof": "grass", "grass": "unlabeled", "unlabeled": "roof"}, 2),
+        ({"roof": "grass", "grass": "lawn"}, 2),
+        ({"grass": "lawn", "roof": "grass", "paved-area": "roof"}, 3),
+    ],
+    ids=["two", "three", "chain", "long chain"],
+)
+def test_names_are_given_all_at_once(wanted: dict[str, str], steps: int) -> None:
+    decisions = in_order([Rename(name=name, to=to) for name, to in wanted.items()])
+    after = replay(CLASSES, tuple(decisions)).classes
+    assert len(decisions) == steps
+    assert [info.name for info in after] == [wanted.get(info.name, info.name) for info in CLASSES]
+    assert [(info.color, info.ignore) for info in after] == [(info.color, info.ignore) for info in CLASSES]
+
+
+def test_merged_classes_may_exchange_their_names() -> None:
+    wanted = [Merge(names=("grass", "roof"), into="unlabeled"), Merge(names=("unlabeled", "paved-area"), into="grass")]
+    after = replay(CLASSES, tuple(in_order(wanted)))
+    assert [after.classes[place].name for place in after.rows] == ["grass", "grass", "unlabeled", "unlabeled"]
 
 
 def test_index_masks_are_merged_and_mapped_too() -> None:
