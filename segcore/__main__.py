@@ -29,6 +29,7 @@ from segcore.cli import (
     runs,
     seal,
     studies,
+    suspects,
 )
 from segcore.errors import ExportError, LaunchError, SegcoreError, TrainingError
 from segcore.text import printable
@@ -100,6 +101,7 @@ app.command("summary")(networks.summary)
 app.command("catalog")(catalog.catalog)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
+app.command("suspects")(suspects.suspects)
 app.command("export")(export.export)
 
 

@@ -21,6 +21,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from tokenize import TokenError
@@ -543,6 +544,13 @@ class Study:
         See `inference.suspects`. It can be made again.
         """
         return self.path / f"suspects-{key}.jsonl"
+
+    def forget_suspects(self, keep: int) -> None:
+        """Remove what such searches kept, but for the `keep` that were written to last."""
+        with suppress(OSError):  # another process does the same; what stays is small
+            found = sorted(self.path.glob("suspects-*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+            for path in found[:-keep]:
+                path.unlink()
 
     # The test part: sealed until it is opened, see `evaluation.seal` ----------------------------------
 
