@@ -18,7 +18,8 @@ from segcore.data.histogram import COLOR
 from segcore.data.journal import Journal, key_of
 from segcore.data.looks import Look, look_at
 from segcore.data.lookups import unpack
-from segcore.data.pairing import Pair, Pairing, pair_dataset, scenes_of
+from segcore.data.outlines import changed_outlines
+from segcore.data.pairing import Pair, Pairing, linked_folders, pair_dataset, scenes_of
 from segcore.data.parallel import ordered_map
 from segcore.data.readers import choose_reading
 from segcore.data.report import CheckReport, ImageFacts, Problem
@@ -177,6 +178,8 @@ class _Findings:
         near, usable = self.unknown.near(self.table), len(facts)
         problems = [
             *say.pairing_problems(pairing),
+            *say.link_problems(linked_folders(self.config.images, self.config.masks)),
+            *say.outline_problems(changed_outlines(self.config.masks)),
             *(self.problems[name] for name in names if name in self.problems),
             *say.class_problems(facts, self.table),
             *say.copy_problems(facts),

@@ -7,13 +7,13 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segcore.config import DatasetConfig
 from segcore.errors import DatasetError
-from segcore.text import printable
+from segcore.text import plural, printable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 MAX_NAME_BYTES = 200
@@ -161,6 +161,25 @@ def find_files(
             )
         found.append(files)
     return found[0], found[1]
+
+
+def linked_folders(*roots: Path) -> list[Path]:
+    """Return the links to folders below some folders, hidden ones left out, sorted. None of them is searched."""
+    found = set()
+    for root in roots:
+        for directory, folders, _ in os.walk(root):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            found.update(path for name in folders if (path := Path(directory, name)).is_symlink())
+    return sorted(found)
+
+
+def not_followed(links: Sequence[str]) -> str:
+    """Say which linked folders were not searched, and what to do."""
+    names = printable(", ".join(links[:3]), lines=False) + (f" and {len(links) - 3} more" if len(links) > 3 else "")
+    return (
+        f"{plural(len(links), 'linked folder was', 'linked folders were')} not followed: {names}. Put the folder "
+        "itself there, or name the one that the link leads to."
+    )
 
 
 def image_names(folder: Path) -> dict[Path, str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from segcore.data.classes import ClassTable
 from segcore.data.looks import ODDITIES, Look
-from segcore.data.pairing import Pair, Pairing
+from segcore.data.pairing import Pair, Pairing, not_followed
 from segcore.data.report import ImageFacts, NearColors, Problem
 from segcore.decisions import READINGS, SNAP_STEPS, Exclude, Ignore, Read, Reading, Snap, Value, describe_value
 from segcore.text import plural, printable, scaled
@@ -63,6 +63,22 @@ def pairing_problems(pairing: Pairing) -> Iterator[Problem]:
             f"{example!r}; each is a group of its own."
         )
         yield Problem(None, "ungrouped", message, excluded=False)
+
+
+def link_problems(links: Sequence[Path]) -> Iterator[Problem]:
+    """Say which folders were not searched as they are links."""
+    if links:
+        yield Problem(None, "linked folder", not_followed(list(map(str, links))), excluded=False)
+
+
+def outline_problems(changed: Sequence[Path]) -> Iterator[Problem]:
+    """Say which files of outlines are not any more what the masks were drawn from."""
+    for file in changed:
+        message = (
+            f"{file.name} has changed since the masks were drawn from it, when the dataset was added; what it says now "
+            "is not in them. To learn from it, add the folder again under another name, or remove this dataset first."
+        )
+        yield Problem(file, "outlines changed", message, excluded=False)
 
 
 def left_out(pair: Pair) -> Problem:

@@ -15,6 +15,7 @@ from segcore.config import DatasetConfig
 from segcore.data.checks import check_dataset
 from segcore.data.classes import ClassTable
 from segcore.data.journal import Journal
+from segcore.data.outlines import outline_stamps
 from segcore.data.pairing import Pair, find_files
 from segcore.data.report import CheckReport, ImageFacts
 from segcore.data.splits import Split
@@ -57,7 +58,8 @@ class DatasetState:
     report: CheckReport
     facts: tuple[ImageFacts, ...]
     sources: dict[str, dict[str, list[int]]]
-    """For images and masks: path below the folder -> [bytes, time of change in ns], of every file there was."""
+    """For images and masks: path below the folder -> [bytes, time of change in ns], of every file there was; for
+    outlines that masks were drawn from the same by whole path."""
     whole_split: WholeSplit | None = None
     """The split as it was before decisions left images out of it."""
 
@@ -136,7 +138,7 @@ def _refuse_useless(report: CheckReport, table: ClassTable) -> None:
 
 
 def list_sources(config: DatasetConfig) -> dict[str, dict[str, list[int]]]:
-    """Return size and time of every file there is."""
+    """Return size and time of every file there is, and of those that masks were drawn from."""
     listed: dict[str, dict[str, list[int]]] = {}
     regexes = {"image_regex": config.image_regex, "mask_regex": config.mask_regex}
     images, masks = find_files(config.images, config.masks, **regexes)
@@ -149,6 +151,8 @@ def list_sources(config: DatasetConfig) -> dict[str, dict[str, list[int]]]:
                 continue
             name = os.fsencode(file.relative_to(folder)).decode("utf-8", "backslashreplace")
             listed[part][name] = [stat.st_size, stat.st_mtime_ns]
+    if outlines := outline_stamps(config.masks):
+        listed["outlines"] = outlines
     return listed
 
 
