@@ -19,7 +19,7 @@ from segcore.data.journal import Journal, key_of
 from segcore.data.looks import Look, look_at
 from segcore.data.lookups import unpack
 from segcore.data.outlines import changed_outlines
-from segcore.data.pairing import Pair, Pairing, linked_folders, pair_dataset, scenes_of
+from segcore.data.pairing import Pair, Pairing, linked_folders, pair_dataset, path_below, scenes_of
 from segcore.data.parallel import ordered_map
 from segcore.data.readers import choose_reading
 from segcore.data.report import CheckReport, ImageFacts, Problem
@@ -126,8 +126,8 @@ class _Findings:
         classes = np.bincount(labels, weights=histogram.counts, minlength=256)[: len(self.table.trained)]
         self.facts[pair.name] = ImageFacts(
             name=pair.name,
-            image=pair.image.relative_to(self.config.images).as_posix(),
-            mask=pair.mask.relative_to(self.config.masks).as_posix(),
+            image=path_below(self.config.images, pair.image),
+            mask=path_below(self.config.masks, pair.mask),
             group=self.scenes[pair.name],
             size=look.size,
             digest=look.digest,

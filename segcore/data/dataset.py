@@ -292,7 +292,7 @@ class Dataset:
     def _redecide(self, config: DatasetConfig, progress: Progress) -> None:
         """Check again with other decisions; all that can fail comes before the first write."""
         before, split = self._state, self.split
-        state = examine(config, progress, self.path / LOOKS)
+        state = examine(config, progress, self.path / LOOKS, before.sources)
         if split is None:
             write_state(self.path, state)
         else:

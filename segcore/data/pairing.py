@@ -165,7 +165,7 @@ def find_files(
 
 def linked_folders(*roots: Path) -> list[Path]:
     """Return the links to folders below some folders, hidden ones left out, sorted. None of them is searched."""
-    found = set()
+    found: set[Path] = set()
     for root in roots:
         for directory, folders, _ in os.walk(root):
             folders[:] = [name for name in folders if not name.startswith(".")]
@@ -239,9 +239,9 @@ def _matching(folder: Path, regex: str, field: str, what: str) -> list[Path]:
     """Return the image files under `folder` whose paths below it match `regex`, sorted."""
     files = _list_files(folder)
     matches = re.compile(regex).fullmatch
-    found = [file for file in files if matches(_below(folder, file))]
+    found = [file for file in files if matches(path_below(folder, file))]
     if not found:
-        example = f", such as {_below(folder, files[0])}" if files else ""
+        example = f", such as {path_below(folder, files[0])}" if files else ""
         raise DatasetError(
             f"The regular expression for {what}, {regex!r}, matches none of the {len(files)} image files below "
             f"{folder}{example}. It must match the whole path below the folder, with forward slashes. Correct it.",
@@ -271,7 +271,7 @@ def _list_files(folder: Path, without: Path | None = None) -> list[Path]:
     return [Path(*parts) for parts in sorted(files)]
 
 
-def _below(folder: Path, file: Path) -> str:
+def path_below(folder: Path, file: Path) -> str:
     """Return the path of a file below a folder, with forward slashes; ten times as fast as `relative_to`."""
     start, text = f"{folder}{os.sep}", str(file)
     below = text.removeprefix(start) if text.startswith(start) else str(file.relative_to(folder))
@@ -306,7 +306,7 @@ def _by_key(root: Path, files: Iterable[Path], regex: str | None) -> tuple[dict[
     """Return the files by key; those whose key is not theirs alone apart."""
     found: dict[Key, list[Path]] = defaultdict(list)
     for file in files:
-        below = _below(root, file)
+        below = path_below(root, file)
         match = re.fullmatch(regex, below) if regex is not None else None
         parts = [part or "" for part in match.groups()] if match else below.removesuffix(file.suffix).split("/")
         found[tuple(unicodedata.normalize("NFC", part) for part in parts)].append(file)
@@ -354,8 +354,8 @@ def _unique_names(keys: list[Key], image_of: dict[Key, Path]) -> dict[Key, str]:
 def _group(image: Path, root: Path, regex: str | None, by_folder: bool, *, whole_path: bool) -> str | None:
     """Return the group of an image; None where nothing names one."""
     if by_folder:
-        return unicodedata.normalize("NFC", _below(root, image).rpartition("/")[0] or ".")
-    text = _below(root, image).removesuffix(image.suffix) if whole_path else image.stem
+        return unicodedata.normalize("NFC", path_below(root, image).rpartition("/")[0] or ".")
+    text = path_below(root, image).removesuffix(image.suffix) if whole_path else image.stem
     match = re.search(regex, unicodedata.normalize("NFC", text)) if regex else None
     if match is None:
         return None

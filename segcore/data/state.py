@@ -6,7 +6,7 @@ import json
 import os
 import time
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,16 @@ from segcore.data.checks import check_dataset
 from segcore.data.classes import ClassTable
 from segcore.data.journal import Journal
 from segcore.data.outlines import outline_stamps
-from segcore.data.pairing import Pair, find_files
+from segcore.data.pairing import Pair, find_files, path_below
 from segcore.data.report import CheckReport, ImageFacts
 from segcore.data.splits import Split
 from segcore.errors import ClassTableError, DatasetError, NotFoundError, WorkspaceError
 from segcore.files import FileCache, describe_os_error, read_json, write_json
 from segcore.progress import Progress
+
+Sources = dict[str, dict[str, list[int]]]
+"""For images and masks: path below the folder -> [bytes, time of change in ns], of every file there is; for outlines
+that masks were drawn from the same by whole path."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,8 @@ class DatasetState:
     fingerprint: str
     report: CheckReport
     facts: tuple[ImageFacts, ...]
-    sources: dict[str, dict[str, list[int]]]
-    """For images and masks: path below the folder -> [bytes, time of change in ns], of every file there was; for
-    outlines that masks were drawn from the same by whole path."""
+    sources: Sources
+    """As they were when they were checked."""
     whole_split: WholeSplit | None = None
     """The split as it was before decisions left images out of it."""
 
@@ -87,19 +90,22 @@ class DatasetState:
             "fingerprint": self.fingerprint,
             "checked": time.time(),
             "report": self.report.to_json(),
-            "facts": [asdict(fact) for fact in self.facts],
+            "facts": [vars(fact) for fact in self.facts],
             "sources": self.sources,
             "whole_split": None if self.whole_split is None else self.whole_split.to_json(),
         }
 
 
-def examine(config: DatasetConfig, progress: Progress, journal: Path | None = None) -> DatasetState:
+def examine(
+    config: DatasetConfig, progress: Progress, journal: Path | None = None, sources: Sources | None = None
+) -> DatasetState:
     """Check a dataset and refuse what nothing can be learnt from.
 
     Args:
         config: the dataset.
         progress: counts pairs.
         journal: where looks at its files are kept, see `segcore.data.journal`.
+        sources: what `list_sources` just returned, where it was asked.
     """
     table = ClassTable.of(config)
     if len(table.trained) < 2:
@@ -108,7 +114,8 @@ def examine(config: DatasetConfig, progress: Progress, journal: Path | None = No
             "apart. Ignore fewer classes, or add one (a background, for example).",
             field="classes",
         )
-    sources = list_sources(config)  # before the check, so that what changes during it shows as changed
+    if sources is None:
+        sources = list_sources(config)  # before the check, so that what changes during it shows as changed
     result = check_dataset(config, progress, None if journal is None else Journal(journal))
     _refuse_useless(result.report, table)
     return DatasetState(config, result.fingerprint, result.report, result.facts, sources)
@@ -137,9 +144,9 @@ def _refuse_useless(report: CheckReport, table: ClassTable) -> None:
         )
 
 
-def list_sources(config: DatasetConfig) -> dict[str, dict[str, list[int]]]:
+def list_sources(config: DatasetConfig) -> Sources:
     """Return size and time of every file there is, and of those that masks were drawn from."""
-    listed: dict[str, dict[str, list[int]]] = {}
+    listed: Sources = {}
     regexes = {"image_regex": config.image_regex, "mask_regex": config.mask_regex}
     images, masks = find_files(config.images, config.masks, **regexes)
     for part, folder, files in (("images", config.images, images), ("masks", config.masks, masks)):
@@ -149,7 +156,7 @@ def list_sources(config: DatasetConfig) -> dict[str, dict[str, list[int]]]:
                 stat = file.stat()
             except OSError:  # a dangling link, or gone since it was listed; the check says so
                 continue
-            name = os.fsencode(file.relative_to(folder)).decode("utf-8", "backslashreplace")
+            name = os.fsencode(path_below(folder, file)).decode("utf-8", "backslashreplace")
             listed[part][name] = [stat.st_size, stat.st_mtime_ns]
     if outlines := outline_stamps(config.masks):
         listed["outlines"] = outlines
