@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,14 +170,21 @@ class Dataset:
     def set_split(self, split: Split, made: str = "by hand") -> None:
         """Keep `split` for studies to come; those launched keep theirs. Images in no part are not used.
 
-        A split that a study used stays among the earlier versions, see `split_versions`. `made` says in a few words how
-        the new one came about.
+        A split that a study used stays among the earlier versions, see `split_versions`. Images that decisions left out
+        may be named: they stand in their parts once that is undone. `made` says in a few words how the new one came
+        about.
 
         Raises:
-            SplitError: it names images that the dataset does not have.
+            SplitError: it names images that the dataset does not have, or train or val would be left empty.
         """
-        check_names(split, self.groups)
-        write_split(self.path, split, made)
+        left_out = self.config.meaning.excluded
+        check_names(split, {*self.names, *left_out})
+        if left_out.isdisjoint(split.part_of()):
+            write_split(self.path, split, made)
+            return
+        with exclusive(self.lock_path, silent):
+            state = self._state
+            write_both(self.path, state, state, self.split, split, made)
 
     def make_split(self, val: float = 0.2, test: float = 0.0, seed: int = 0) -> Split:
         """Divide the images by group, balanced as `split_by_group` says, and keep that split.
@@ -364,7 +371,7 @@ def _contents(facts: Sequence[ImageFacts]) -> tuple[dict[str, str], dict[str, np
     return groups, {fact.name: np.array(fact.class_pixels, dtype=np.int64) for fact in facts}
 
 
-def check_names(split: Split, known: Mapping[str, str]) -> None:
+def check_names(split: Split, known: Collection[str]) -> None:
     """Raise `SplitError` where a split names an image that is not known."""
     for name in split.part_of():
         if name not in known:

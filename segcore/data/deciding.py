@@ -73,8 +73,8 @@ def restricted(whole: Split, names: Collection[str]) -> Split:
     for part in ("train", "val"):
         if not lists[part]:
             raise SplitError(
-                f"The {part} part of the split would have no image left. Divide the images anew before you leave these "
-                "out.",
+                f"The {part} part of the split would have no image left beside those that are left out. Divide the "
+                "images anew, or leave out others.",
                 field="split",
             )
     return Split(**lists)
@@ -117,7 +117,7 @@ def whole_split(directory: Path, state: DatasetState, split: Split) -> tuple[Spl
 
 
 def write_both(
-    directory: Path, before: DatasetState, state: DatasetState, present: Split, whole: Split, made: str
+    directory: Path, before: DatasetState, state: DatasetState, present: Split | None, whole: Split, made: str
 ) -> None:
     """Write what is known of a dataset, and what its images leave of a split.
 
@@ -128,7 +128,7 @@ def write_both(
         directory: of the dataset.
         before: the state on the disk.
         state: the one to be.
-        present: the split on the disk.
+        present: the split on the disk, if there is one.
         whole: the one to be, with the images that decisions left out.
         made: how that came about.
 
@@ -137,10 +137,10 @@ def write_both(
     """
     after = restricted(whole, state.by_name)
     kept = WholeSplit(after.fingerprint, whole, made)
-    left_out = after != whole
-    if after.fingerprint != present.fingerprint:
+    left_out, was = after != whole, "" if present is None else present.fingerprint
+    if after.fingerprint != was:
         first = before if set(after.part_of()) <= before.by_name.keys() else state
-        write_state(directory, replace(first, whole_split=replace(kept, before=present.fingerprint)))
+        write_state(directory, replace(first, whole_split=replace(kept, before=was)))
         write_split(directory, after, f"{made}; less the images that decisions left out" if left_out else made)
     write_state(directory, replace(state, whole_split=kept if left_out else None))
 

@@ -157,6 +157,33 @@ def test_class_shares_add_up_in_every_part(dataset: Dataset) -> None:
     assert [row["val"] for row in rows] == pytest.approx(list(own / own.sum()))
 
 
+def test_an_image_left_out_may_stand_in_lists_and_earlier_versions(
+    dataset: Dataset, store: RunStore, tmp_path: Path
+) -> None:
+    first, name = dataset.split, dataset.names[0]
+    assert first is not None
+    launch(store, dataset, "s")
+    dataset.decide(Exclude(images=(name,)))
+    second = dataset.make_split(val=0.5)
+    dataset.set_split(split_version(dataset.path, 1).split, "version 1 again")
+    assert dataset.split is not None and dataset.split.part_of().items() == first.part_of().items() - {
+        (name, first.part_of()[name])
+    }
+    dataset.undo()
+    assert dataset.split == first
+    (dataset.config.masks / f"{dataset.names[-1]}.png").write_bytes(b"damaged")
+    dataset.decide(Exclude(images=(name,)))
+    listed = {part: [*getattr(second, part)] for part in ("train", "val")}
+    listed["train"].append(name)
+    (tmp_path / "lists.json").write_text(json.dumps(listed))
+    dividing.split_by_lists(dataset, tmp_path / "lists.json")
+    assert dataset.split is not None and set(dataset.split.part_of()) == set(dataset.names)
+    dataset.undo()
+    assert set(dataset.split.part_of()) == set(dataset.names) and dataset.split.part_of()[name] == "train"
+    with pytest.raises(SplitError, match="no image left beside those that are left out"):
+        dataset.decide(Exclude(images=dataset.split.val))
+
+
 # Versions -----------------------------------------------------------------------------------------------
 
 
