@@ -136,6 +136,7 @@ class Key(StrEnum):
     SPLIT_MOVE = "dataset.split.move"
     SPLIT_VERSION = "dataset.split.version"
     SPLIT_AGAIN = "dataset.split.again"
+    SPLIT_UNDO = "dataset.split.undo"
     LEAKAGE_FIND = "dataset.leakage.find"
     LEAKAGE_MEND = "dataset.leakage.mend"
     LEAKAGE_WHICH = "dataset.leakage.which"
