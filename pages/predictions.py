@@ -34,6 +34,7 @@ if scene is not None:
     if scene.seen_in_training:
         st.badge("The network learnt from this very image: expect it to look better than it is", color="orange",
                  icon=":material/school:")  # fmt: skip
-    predictions_view.draw(runs, scene)
+    with components.errors_shown():  # what is below needs no image
+        predictions_view.draw(runs, scene)
 predictions_reevaluate.draw(runs)
 predictions_export.draw(runs)
