@@ -1,7 +1,7 @@
 """The command line: `python -m segcore`, or `segcore` where the package is installed.
 
-Exit codes: 0 done; 1 a run or an export failed or could not be started; 2 bad input, said in one line on standard
-error; 130 ended by Ctrl-C.
+Exit codes: 0 done; 1 a run, an export or a mirror failed or could not be started; 2 bad input, said in one line on
+standard error; 130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from segcore.cli import (
     evaluate,
     export,
     measure,
+    mirror,
     networks,
     predict,
     queue,
@@ -31,7 +32,7 @@ from segcore.cli import (
     studies,
     suspects,
 )
-from segcore.errors import ExportError, LaunchError, SegcoreError, TrainingError
+from segcore.errors import ExportError, LaunchError, SegcoreError, TrackingError, TrainingError
 from segcore.text import printable
 
 FLAGS = {
@@ -103,6 +104,7 @@ app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("suspects")(suspects.suspects)
 app.command("export")(export.export)
+app.command("mirror")(mirror.mirror)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return app(args=list(words) or ["--help"], prog_name=name, standalone_mode=False) or 0
     except SegcoreError as error:
         print(f"Error: {describe(error, words)}", file=sys.stderr)
-        return 1 if isinstance(error, (ExportError, LaunchError, TrainingError)) else 2
+        return 1 if isinstance(error, (ExportError, LaunchError, TrackingError, TrainingError)) else 2
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else name

@@ -16,7 +16,8 @@
     │   └── ExportError        an exported network does not do what the network does
     ├── TrainingError          a run that cannot go on
     ├── SealError              test images that nobody has opened, or that there are none of
-    └── LaunchError            the queue of background runs
+    ├── LaunchError            the queue of background runs
+    └── TrackingError          a tracking server that a study is mirrored to
 
 A message says what came, what was expected and what to do next. Anything else that escapes segcore is
 a bug of ours.
@@ -109,6 +110,10 @@ class SealError(SegcoreError):
 
 class LaunchError(SegcoreError):
     """Background runs cannot be started."""
+
+
+class TrackingError(SegcoreError):
+    """A tracking server cannot be reached, refuses what is sent, or its client is not installed."""
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:

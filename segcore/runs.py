@@ -6,6 +6,7 @@
     studies/<study>/race.json       who was clearly behind at which epoch, where its runs race
     studies/<study>/test_opened.json    each time its test scores were opened, and what was known then
     studies/<study>/test_scoring.json   how far the process is that predicts its test images
+    studies/<study>/mirror.json     what of it a tracking server has; also in each run's directory
     studies/<study>/<run>/          one directory a run; each file has one writer
     studies/<study>/<run>/reevaluations/    what it scored on other images, a file each; how far a process is with one
 
@@ -360,6 +361,21 @@ class Run:
         except OSError as error:
             raise describe_os_error(error, self._reevaluations) from error
 
+    # Its mirror on a tracking server, see `tracking` --------------------------------------------------
+
+    def mirror_record(self) -> dict[str, Any] | None:
+        """What the server has of the run; None before the first sending."""
+        return read_json(self.path / "mirror.json")
+
+    def write_mirror_record(self, value: dict[str, Any]) -> None:
+        write_json(self.path / "mirror.json", value)
+
+    def stamps(self) -> list[tuple[int, int] | None]:
+        """Time and size of each file that a mirror reads, the status left out: others where one of them changed."""
+        names = ("config.json", "provenance.json", "cost.json", "metrics.jsonl")
+        files = (*(self.path / name for name in names), self.evaluation_path(), self.best_weights)
+        return [_stamp(file) for file in files]
+
     # ------------------------------------------------------------------------------------------------
 
     @property
@@ -592,6 +608,25 @@ class Study:
             log=self.path / "test_scoring.log",
         )
 
+    # Its mirror on a tracking server, see `tracking` --------------------------------------------------
+
+    def mirror_record(self) -> dict[str, Any] | None:
+        """What the server has of the study itself; None where nobody wanted it mirrored yet."""
+        return read_json(self.path / "mirror.json")
+
+    def write_mirror_record(self, value: dict[str, Any]) -> None:
+        write_json(self.path / "mirror.json", value)
+
+    def mirror_lock(self) -> FileLock:
+        """Held by whoever sends it, so that nothing is created twice.
+
+        Raises:
+            NotFoundError: the study is gone; taking the lock would make its directory anew.
+        """
+        if not self.exists():
+            raise NotFoundError(f"There is no study {self.name!r} (any more).")
+        return FileLock(self.path / ".mirror.lock")
+
     # ------------------------------------------------------------------------------------------------
 
     def execution_lock(self) -> FileLock:
@@ -628,6 +663,15 @@ def subdirectories(path: Path) -> list[Path]:
             return [path / entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
     except OSError:
         return []
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return a file's time in nanoseconds and size in bytes; None where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _creation(run: Run) -> tuple[float, str] | None:

@@ -65,6 +65,21 @@ class Workspace:
         """Held while a run changes between waiting and not waiting."""
         return self.root / ".queue.lock"
 
+    @property
+    def mirror_lock(self) -> Path:
+        """Handed to the process that sends to a tracking server (see `inherited`), so that there is one at most."""
+        return self.root / ".mirror.lock"
+
+    @property
+    def mirror_log(self) -> Path:
+        """What that process printed."""
+        return self.root / ".mirror.log"
+
+    @property
+    def mirror_last(self) -> Path:
+        """When something was last sent to a tracking server, and what went wrong."""
+        return self.root / ".mirror.json"
+
     def ensure_writable(self) -> None:
         """Make the workspace's directories.
 

@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "torchvision", "timm", "segmentation_models_pytorch", "albumentations")
+HEAVY = ("torch", "torchvision", "timm", "segmentation_models_pytorch", "albumentations", "mlflow")
 """Packages that take seconds to import."""
 
 # `data` needs no network to describe images, except where batches for training are made.
 TRAINING_DATA = ("segcore.data.loaders", "segcore.data.augment")
 # Reading results, drawing figures and talking to the queue work without networks.
-LIGHT = ("segcore.evaluation", "segcore.figures", "segcore.data", "segcore.launch", "segcore.cli", "segcore.ui")
+LIGHT = (
+    *("segcore.evaluation", "segcore.figures", "segcore.data", "segcore.launch", "segcore.tracking"),
+    *("segcore.cli", "segcore.ui"),
+)
 LIGHT_PAGES = ("overview", "dataset", "training", "charts")
 # Names of files in a run's directory; all but runs.py must ask a `Run` for them.
 RUN_FILES = {
@@ -33,6 +36,7 @@ RUN_FILES = {
     "race.json",
     "test_opened.json",
     "test_scoring.json",
+    "mirror.json",
 }
 
 

@@ -19,14 +19,15 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from segcore.errors import LaunchError, WorkspaceError
+from segcore.errors import LaunchError, TrackingError, WorkspaceError
 from segcore.inherited import inheritable
+from segcore.launch import mirror
 from segcore.launch.gpus import Gpu, gpus
 from segcore.launch.places import Place, free_place
 from segcore.launch.processes import last_line, scheduler_lock, spawn
 from segcore.launch.race import settle_races
 from segcore.runqueue import cores, queue_lock
-from segcore.runs import Run
+from segcore.runs import Run, Study
 from segcore.status import OTHER_WORKER, RunState
 from segcore.store import RunStore
 from segcore.workspace import HOME_VARIABLE, Workspace
@@ -65,6 +66,7 @@ class Scheduler:
         self._gpus: list[Gpu] = []
         self._next_look = 0.0
         self._problem = ""
+        self._unmirrored = ""
         self._recovered = False
 
     def run(self) -> None:
@@ -200,6 +202,16 @@ class Scheduler:
         # next line, the lock that the worker has inherited tells that it lives.
         with suppress(WorkspaceError, LaunchError, psutil.Error):
             self.store.hand_over(run, process.pid)
+        self.mirror(run)
+
+    def mirror(self, run: Run) -> None:
+        """See that another process sends the run's study to the tracking server, if there is one; never fail for it."""
+        try:
+            mirror.start(self.workspace, Study(run.path.parent))
+        except (TrackingError, LaunchError, WorkspaceError) as error:
+            if str(error) != self._unmirrored:
+                self._unmirrored = str(error)
+                say(self._unmirrored)
 
     # Ending ----------------------------------------------------------------------------------------
 
@@ -212,6 +224,7 @@ class Scheduler:
             del self.workers[run]
             self._next_look = 0.0  # its place is free
             say(f"{_name(run)} ended with exit code {code}")
+            self.mirror(run)
             if code == OTHER_WORKER:  # where that one lives it says so, and this is not written
                 message = "An earlier process of this run has not ended yet."
                 hint = "Wait for it, or end it; then resume."

@@ -164,6 +164,7 @@ class Key(StrEnum):
     STOP = "training.stop"
     RESUME = "training.resume"
     RETRY_ALL = "training.retry_all"
+    MIRROR_SEND = "training.mirror_send"
     LONGER_EPOCHS = "training.longer.epochs"
     LONGER_WHICH = "training.longer.which"
     LONGER = "training.longer"

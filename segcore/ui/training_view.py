@@ -11,7 +11,7 @@ from segcore.runs import Run, Study
 from segcore.status import RunState, Status
 from segcore.store import RunStore
 from segcore.text import duration, percent, plural
-from segcore.ui import alarms, live_chart, previews, training_facts, training_runs
+from segcore.ui import alarms, live_chart, mirror_line, previews, training_facts, training_runs
 from segcore.ui.components import (
     errors_shown,
     escape,
@@ -48,6 +48,7 @@ def draw(store: RunStore, study: str, chosen: str | None) -> None:
         training_runs.counts(store, study, rows)
         training_runs.table(rows)
         training_facts.execution(store.study(study))
+        mirror_line.draw(store, store.study(study))
         row = next((row for row in rows if row[0].name == chosen), None)
         if row is None and any(run.name == chosen for run in store.study(study).runs()):
             return  # it is named above
