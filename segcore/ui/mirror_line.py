@@ -8,10 +8,11 @@ from segcore.inherited import is_held
 from segcore.launch import mirror
 from segcore.runs import Study
 from segcore.store import RunStore
-from segcore.text import plural
+from segcore.text import duration, plural
 from segcore.tracking import record
 from segcore.tracking.destination import Destination, destination, installed, missing
 from segcore.tracking.record import Last, Standing
+from segcore.tracking.sender import LONGEST_REST
 from segcore.ui.components import ago, errors_shown, escape
 from segcore.ui.state import Key
 
@@ -49,10 +50,11 @@ def text(standing: Standing, where: Destination, last: Last | None, *, sending: 
         return f"{said}."
     if not standing.wanted:
         return f"{said}; this study is not mirrored by itself, as no server was named when it trained."
-    said += f", {standing.pending} pending" + (", sending now." if sending else ".")
-    if last is not None and last.error:
-        said += f" Last attempt, {ago(last.time)}: {escape(last.error)}"
-    return said
+    said += f", {standing.pending} pending"
+    if last is None or not last.error:
+        return said + (", sending now." if sending else ".")
+    again = f", tried again by itself within {duration(LONGEST_REST)}" if sending else ""
+    return f"{said}{again}. Last attempt, {ago(last.time)}: {escape(last.error)}"
 
 
 def _send(store: RunStore, study: Study) -> None:

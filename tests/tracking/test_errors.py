@@ -15,6 +15,7 @@ import pytest
 from segcore.__main__ import main
 from segcore.errors import TrackingError
 from segcore.launch import mirror
+from segcore.launch.scheduler import Scheduler
 from segcore.runs import Study
 from segcore.store import RunStore
 from segcore.tracking import destination as places
@@ -115,6 +116,22 @@ def test_not_installed(store: RunStore, monkeypatch: pytest.MonkeyPatch, capsys:
     assert line.endswith(places.INSTALL)
     with pytest.raises(TrackingError, match="not installed"):
         mirror.start(store.workspace, Study(run.path.parent))
+
+
+def test_scheduler_goes_on_without_a_mirror(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(mirror, "installed", lambda: False)
+    scheduler, run = Scheduler(store.workspace), factories.make_run(store)
+    scheduler.mirror(run)
+    scheduler.mirror(run)
+    assert capsys.readouterr().out.count(places.INSTALL) == 1  # said, and only once
+    monkeypatch.setattr(mirror, "installed", lambda: True)
+    store.remove_run(run)
+    store.remove_study(Study(run.path.parent))
+    scheduler.mirror(run)
+    assert not run.path.parent.exists()
 
 
 @needs_client

@@ -263,7 +263,7 @@ def test_training_is_mirrored_by_itself(tracker: Tracker, where: Destination, st
     factories.add_dataset(store.workspace, tmp_path / "source")
     recipe = Recipe(epochs=2, image_size=32, batch_size=4)
     config = StudyConfig(name="real", dataset="tiny", encoders=("resnet18",), weights="none", recipe=recipe)
-    (run,) = launch_study(config, store=store)
+    (run,) = launch_study(config, store.workspace)
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and (run.state.active or record.standing(store.study("real"), where).pending):
         time.sleep(0.5)
