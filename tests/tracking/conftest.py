@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from segcore.tracking.destination import EXPERIMENT, Destination, destination
+from segcore.workspace import Workspace
 
 START_SECONDS = 90.0
 
@@ -92,8 +93,10 @@ def _tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracker]:
 
 
 @pytest.fixture
-def tracker(_tracker: Tracker, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Tracker]:
-    """The server, up, and named by the environment; each test has studies of its own."""
+def tracker(
+    _tracker: Tracker, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Tracker]:
+    """The server, up, and named by the environment; each test has an experiment of its own."""
     if _tracker._process is None:
         _tracker.start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", _tracker.uri)
