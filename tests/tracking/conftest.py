@@ -82,10 +82,14 @@ class Tracker:
 
 @pytest.fixture(scope="session")
 def _tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracker]:
-    if find_spec("mlflow") is None:
-        pytest.skip('MLflow is not installed: pip install -e ".[tracking]" and mlflow, for its server')
-    if find_spec("flask") is None:
-        pytest.skip("Of MLflow only the client is installed: pip install mlflow, for its server")
+    for module, reason in (
+        ("mlflow", 'MLflow is not installed: pip install -e ".[tracking]" and mlflow, for its server'),
+        ("flask", "of MLflow only the client is installed: pip install mlflow, for its server"),
+    ):
+        if find_spec(module) is None:
+            if os.environ.get("SEGCORE_REQUIRE_EXTRAS"):
+                pytest.fail(f"SEGCORE_REQUIRE_EXTRAS is set, but {reason}")
+            pytest.skip(reason)
     tracker = Tracker(tmp_path_factory.mktemp("mlflow"))
     tracker.start()
     yield tracker
