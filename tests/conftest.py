@@ -43,7 +43,6 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv(HOME_VARIABLE, str(root))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv("SEGCORE_WEIGHTS", raising=False)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # no test sends to the server of whoever runs it
     made = Workspace()
     made.ensure_writable()
     return made
