@@ -70,6 +70,24 @@ def test_every_decision_has_a_command(workspace: Workspace, say: Say, decision: 
     assert DatasetStore(workspace).get("tiny").config.decisions == (decision,)
 
 
+@pytest.mark.parametrize("name", ["building, edifice", 'a "house"', "house=home", "'"])
+def test_names_with_commas_and_quotes_have_commands_too(workspace: Workspace, say: Say, name: str) -> None:
+    dataset = DatasetStore(workspace).get("tiny").decide(Rename(name="roof", to=name))
+    wanted = Map(value=PINK, to=name), Merge(names=(name, "grass"), into="rest")
+    for decision in wanted:
+        say(*command_words(decision, "tiny")[1:])
+    assert dataset.config.decisions[1:] == wanted
+
+
+def test_images_with_commas_have_commands_too(workspace: Workspace, say: Say, tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        path = tmp_path / "source" / folder / "scene00_frame0.png"
+        path.rename(path.with_name("scene00, frame 0.png"))
+    decision = Exclude(images=("scene00, frame 0", "scene01_frame1"))
+    say(*command_words(decision, "tiny")[1:])
+    assert DatasetStore(workspace).get("tiny").config.decisions == (decision,)
+
+
 def test_classes_are_shown_changed_and_changed_back(workspace: Workspace, say: Say) -> None:
     out, _ = say("classes", "tiny", "--merge", "grass,roof=rest", "--recolor", "rest=#ff8000", "--ignore", "paved-area",
                  "--use", "unlabeled")  # fmt: skip

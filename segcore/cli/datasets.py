@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segcore.cli.decisions import read_mapping
-from segcore.cli.output import Json, emit_json, listed, print_table, progress_bar, say
+from segcore.cli.decisions import read_mapping, read_names
+from segcore.cli.output import Json, emit_json, print_table, progress_bar, say
 from segcore.decisions import Decision, Exclude, Read, Reading, Snap
 from segcore.text import percent, plural, scaled
 
@@ -78,7 +78,7 @@ def check_dataset(
     dataset = DatasetStore().get(name)
     decisions: list[Decision] = []
     if exclude:
-        decisions.append(Exclude(images=listed(exclude, field="exclude")))
+        decisions.append(Exclude(images=read_names(exclude, field="exclude")))
     decisions += [read_mapping(text) for text in mapping or ()]
     if snap is not None:
         decisions.append(Snap(distance=snap))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segcore.cli.output import Json, emit_json, listed, print_table, progress_bar, say
+from segcore.cli.decisions import read_names
+from segcore.cli.output import Json, emit_json, print_table, progress_bar, say
 from segcore.config import DatasetConfig
 from segcore.errors import ConfigError
 from segcore.files import user_path
@@ -153,7 +154,7 @@ def _without_none(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _listed(ignore: str) -> tuple[str, ...]:
-    return listed(ignore, field="ignore") if ignore else ()
+    return read_names(ignore, field="ignore") if ignore else ()
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 
-from segcore.cli.output import listed
 from segcore.decisions import (
     Color,
     Decision,
@@ -34,6 +34,24 @@ def halves(text: str, *, field: str) -> tuple[str, str]:
     return before.strip(), after.strip()
 
 
+def read_names(text: str, *, field: str) -> tuple[str, ...]:
+    """Return the names of 'a,b'; one that holds a comma stands in quotes, as in 'a,"building, edifice"'.
+
+    Raises:
+        ConfigError: nothing stands before, between or after the commas, or a quote is not closed.
+    """
+    try:
+        names = tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True, strict=True), []))
+    except csv.Error:
+        names = ()
+    if not names or not all(names):
+        raise ConfigError(
+            f'{text!r} is no list; write names with commas between them, as in a,b. One that holds a comma: "a, b",c.',
+            field=field,
+        )
+    return names
+
+
 def read_color(text: str, *, field: str) -> Color:
     """Return the (r, g, b) of "#rrggbb".
 
@@ -52,7 +70,9 @@ def read_mapping(text: str) -> Map:
     Raises:
         ConfigError: it is no such text.
     """
-    value, to = halves(text, field="map")
+    value, equals, to = (part.strip() for part in text.partition("="))
+    if not equals:
+        raise ConfigError(f"{text!r} is not of the form VALUE=CLASS.", field="map")
     if value.startswith("#"):
         return Map(value=read_color(value, field="map"), to=to or None)
     if not value.isascii() or not value.isdigit():
@@ -71,12 +91,12 @@ def read_classes(
     found: list[Decision] = []
     for text in merge:
         names, into = halves(text, field="merge")
-        found.append(Merge(names=listed(names, field="merge"), into=into))
+        found.append(Merge(names=read_names(names, field="merge"), into=into))
     halved = [halves(text, field="rename") for text in rename]
     found += in_order([Rename(name=name, to=to) for name, to in halved])
     for text in recolor:
         name, color = halves(text, field="recolor")
         found.append(Recolor(name=name, color=read_color(color, field="recolor")))
-    found += [Ignore(names=listed(text, field="ignore")) for text in ignore]
-    found += [Use(names=listed(text, field="use")) for text in use]
+    found += [Ignore(names=read_names(text, field="ignore")) for text in ignore]
+    found += [Use(names=read_names(text, field="use")) for text in use]
     return found

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
+
 from segcore.decisions import Decision, Exchange, Exclude, Ignore, Map, Merge, Read, Recolor, Rename, Snap, Use, Value
 
 
@@ -14,7 +18,7 @@ def command_words(decision: Decision, dataset: str) -> list[str]:
 def _words(decision: Decision) -> tuple[str, ...]:
     match decision:
         case Exclude(images=images):
-            return "check", "--exclude", ",".join(images)
+            return "check", "--exclude", _list(images)
         case Map(value=value, to=to):
             return "check", "--map", f"{_value(value)}={to or ''}"
         case Snap(distance=distance):
@@ -24,15 +28,22 @@ def _words(decision: Decision) -> tuple[str, ...]:
         case Exchange(names=(one, other)):
             return "classes", "--rename", f"{one}={other}", "--rename", f"{other}={one}"
         case Merge(names=names, into=into):
-            return "classes", "--merge", f"{','.join(names)}={into}"
+            return "classes", "--merge", f"{_list(names)}={into}"
         case Rename(name=old, to=to):
             return "classes", "--rename", f"{old}={to}"
         case Recolor(name=old, color=color):
             return "classes", "--recolor", f"{old}=#{bytes(color).hex()}"
         case Ignore(names=names):
-            return "classes", "--ignore", ",".join(names)
+            return "classes", "--ignore", _list(names)
         case Use(names=names):
-            return "classes", "--use", ",".join(names)
+            return "classes", "--use", _list(names)
+
+
+def _list(names: Sequence[str]) -> str:
+    """Return names with commas between them; those that hold a comma or a quote in quotes."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="").writerow(names)
+    return written.getvalue()
 
 
 def _value(value: Value) -> str:
