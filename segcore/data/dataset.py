@@ -20,6 +20,7 @@ from segcore.data.deciding import (
     whole_split,
     with_decisions,
     with_left_out,
+    with_new,
     without,
     write_both,
 )
@@ -303,7 +304,8 @@ class Dataset:
         if split is None:
             write_state(self.path, state)
         else:
-            write_both(self.path, before, state, split, *whole_split(self.path, before, split))
+            whole, made = whole_split(self.path, before, split)
+            write_both(self.path, before, state, split, with_new(whole, before, state), made)
 
     def split_warning(self) -> str:
         """Return what makes judging on this split unsafe, in a sentence; "" where nothing is seen."""

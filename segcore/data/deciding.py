@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def restricted(whole: Split, names: Collection[str]) -> Split:
     return Split(**lists)
 
 
-def carried_over(split: Split, before: Mapping[str, str], groups: Mapping[str, str]) -> Split | None:
+def carried_over(split: Split, before: Iterable[str], groups: Mapping[str, str]) -> Split | None:
     """Return a split after files came and went; None where its train or val images are all gone.
 
     New images join the part in which their group is, else train; what was in no part stays in none, and so do new
@@ -88,8 +88,8 @@ def carried_over(split: Split, before: Mapping[str, str], groups: Mapping[str, s
 
     Args:
         split: as it was.
-        before: image name -> group, of the images there were.
-        groups: of those there are.
+        before: names of the images there were.
+        groups: image name -> group, of those there are.
     """
     parts: dict[str, str | None] = dict.fromkeys(before)  # left out on purpose, unless a part has it
     parts.update(split.part_of())
@@ -103,6 +103,19 @@ def with_left_out(split: Split, whole: Split, left_out: Collection[str]) -> Spli
     """Return a split with images that decisions left out, each in the part in which it was in the `whole` split."""
     back = {part: tuple(name for name in getattr(whole, part) if name in left_out) for part in PARTS}
     return Split(*((*getattr(split, part), *back[part]) for part in PARTS))
+
+
+def with_new(whole: Split, before: DatasetState, state: DatasetState) -> Split:
+    """Return a split in which images stand, too, that became usable as classes are used that were ignored before.
+
+    They join the part in which their group is, else train; images that come back stand where they stood.
+    """
+    groups = {fact.name: fact.group for fact in state.facts}
+    there = {*before.by_name, *before.config.meaning.excluded}
+    if groups.keys() <= there | whole.part_of().keys():
+        return whole
+    after = carried_over(whole, there, groups)
+    return whole if after is None else with_left_out(after, whole, whole.part_of().keys() - groups.keys())
 
 
 # Two files that belong together -------------------------------------------------------------------------

@@ -262,6 +262,24 @@ def test_images_find_their_parts_again_in_any_order(dataset: Dataset) -> None:
     )
 
 
+def test_images_that_a_used_class_makes_usable_join_the_part_of_their_scene(
+    workspace: Workspace, tiny_dataset: Make
+) -> None:
+    config = tiny_dataset()
+    for name in ("scene01_frame0", "scene03_frame1"):
+        Image.new("RGB", (64, 64), CLASSES[0].color).save(config.masks / f"{name}.png")
+    dataset = DatasetStore(workspace).add(config, val=0.25)
+    split, excluded = dataset.split, "scene02_frame0"
+    assert split is not None and len(split.part_of()) == 6
+    dataset.decide(Use(names=("unlabeled",)), Exclude(images=(excluded,)))
+    assert dataset.split is not None
+    parts = dataset.split.part_of()
+    assert set(parts) == set(dataset.names) and len(parts) == 7
+    assert all(parts[name] == parts[f"{name[:-1]}{1 - int(name[-1])}"] for name in ("scene01_frame0", "scene03_frame1"))
+    dataset.undo(2).undo()
+    assert dataset.split.part_of() == split.part_of()
+
+
 def test_a_split_made_meanwhile_is_kept(dataset: Dataset) -> None:
     """What comes back then is in no part, as it never was in that split."""
     name = dataset.names[0]
