@@ -171,6 +171,6 @@ def co_occurrence_map(classes: Sequence[ClassInfo], images: np.ndarray, *, title
     ticks = {"type": "category", "tickvals": names, "ticktext": short}
     # More than 15 columns are too narrow at 800 px for names aslant.
     angle = -90 if len(short) > 15 else tick_angle(short)
-    chart.update_xaxes(**ticks, side="top", tickangle=angle, title_text="also show (%)")
+    chart.update_xaxes(**ticks, side="top", tickangle=angle, title={"text": "also show (%)", "standoff": 12})
     chart.update_yaxes(**ticks, autorange="reversed", title={"text": "Images with", "standoff": 12})
     return chart

@@ -39,7 +39,7 @@ def draw(dataset: Dataset) -> None:
     recipe = _recipe(right)
     seed = st.session_state.setdefault(Key.AUGMENT_SEED, 0)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Another draw", key=Key.AUGMENT_AGAIN, icon=":material/casino:", on_click=_again)
+        st.button("Another seed", key=Key.AUGMENT_AGAIN, icon=":material/casino:", on_click=_again)
         masked = st.toggle("Mask over the image", True, key=Key.AUGMENT_MASK, persist_state="session")
     with st.spinner("Preparing the image …"):
         samples = _samples(str(dataset.path), dataset.fingerprint, name, recipe, seed)

@@ -17,7 +17,7 @@ from segcore.text import UNKNOWN, percent, plural
 from segcore.ui import dataset_statistics
 from segcore.ui.components import escape, show_error, swatch
 from segcore.ui.dataset_decisions import decide, history
-from segcore.ui.dataset_parts import SWATCH
+from segcore.ui.dataset_parts import SWATCH, class_column
 from segcore.ui.state import Key
 
 Row = Mapping[str, Any]
@@ -51,6 +51,7 @@ def _edit(dataset: Dataset) -> None:
     st.subheader("Change the classes", anchor=False)
     st.caption("Classes that are given the same name become one. Masks stay as they are; everything can be undone.")
     classes = dataset.table.classes
+    names = [info.name for info in classes]
     counts = _counts(dataset)
     total = sum(counts.values())
     edited = st.data_editor(
@@ -69,11 +70,11 @@ def _edit(dataset: Dataset) -> None:
         disabled=["swatch", "class", "share"],
         column_config={
             "swatch": SWATCH,
-            "class": st.column_config.TextColumn("Class"),
-            "name": st.column_config.TextColumn("Call it", required=True, max_chars=80),
+            "class": class_column(names),
+            "name": class_column(names, "Call it", required=True, max_chars=80),
             "used": st.column_config.CheckboxColumn("Learnt", help=ClassInfo.help("ignore")),
             "color": st.column_config.TextColumn("Colour", required=True, validate="^#[0-9a-fA-F]{6}$"),
-            "share": st.column_config.TextColumn("Of the labelled pixels"),
+            "share": st.column_config.TextColumn("Share", help="Of the labelled pixels.", alignment="right"),
         },
         # What is decided changes the table below the visitor's edits: another key drops them.
         key=Key.CLASSES_TABLE.of(f"{dataset.name}:{dataset.fingerprint}:{len(dataset.config.decisions)}"),
@@ -208,9 +209,9 @@ def _preview(dataset: Dataset, decisions: Sequence[Decision], counts: Mapping[st
         hide_index=True,
         column_config={
             "swatch": SWATCH,
-            "class": "Class",
-            "of": "Made of",
-            "share": "Of the labelled pixels",
+            "class": class_column(info.name for info in after.classes),
+            "of": class_column((info.name for info in before.classes), "Made of"),
+            "share": st.column_config.TextColumn("Share", help="Of the labelled pixels.", alignment="right"),
         },
         key="dataset.classes.preview",
     )

@@ -29,7 +29,7 @@ def draw(guess: Guess) -> None:
     for column, pair, example in zip(columns, guess.examples, drawn, strict=False):
         with column:
             if isinstance(example, str):
-                st.caption(f":orange[{escape(example)}]")
+                st.markdown(f":small[:orange[{escape(example)}]]")
                 continue
             picture, labels = example
             scene = f", scene {pair.group}" if pair.group != pair.name else ""

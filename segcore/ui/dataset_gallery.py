@@ -20,6 +20,8 @@ from segcore.ui.viewer.packing import Packed, unpack
 
 ALL, WITH, WITHOUT = "all", "with", "without"
 REMARKS = {ALL: "All", WITH: "With a remark", WITHOUT: "Without a remark"}
+_ANY = "\0"
+"""Stands for all scenes: no name of a file, so of none of them, holds it."""
 _FILTERS = (Key.BROWSE_PART, Key.BROWSE_CLASS, Key.BROWSE_SCENE, Key.BROWSE_PROBLEMS)
 
 Option = TypeVar("Option")
@@ -69,15 +71,16 @@ def _filtered(dataset: Dataset, remarks: Mapping[str, object]) -> tuple[list[str
     with columns[0]:
         part = _choice("Part", [ALL, *split], Key.BROWSE_PART, lambda name: PARTS.get(name, "All"))
     with columns[1]:
-        label = _choice(
-            "Shows",
-            [None, *range(len(classes))],
+        chosen_class = _choice(
+            "Class shown",
+            range(-1, len(classes)),
             Key.BROWSE_CLASS,
-            lambda number: "Any" if number is None else classes[number].name,
+            lambda number: "Any" if number < 0 else classes[number].name,
             help="Of a class, the images that show most of it come first.",
         )
+        label = None if chosen_class < 0 else chosen_class
     with columns[2]:
-        scene = _choice("Scene", [None, *scenes], Key.BROWSE_SCENE, lambda name: "All" if name is None else name)
+        scene = _choice("Scene", [_ANY, *scenes], Key.BROWSE_SCENE, lambda name: "All" if name == _ANY else name)
     remark = ALL
     if remarks:
         with columns[3]:
@@ -88,7 +91,7 @@ def _filtered(dataset: Dataset, remarks: Mapping[str, object]) -> tuple[list[str
         for fact in dataset.facts
         if fact.name in chosen
         and (label is None or fact.class_pixels[label])
-        and scene in (None, fact.group)
+        and scene in (_ANY, fact.group)
         and (remark == ALL or (fact.name in remarks) == (remark == WITH))
     ]
     if label is not None:
@@ -142,7 +145,8 @@ def _items(
     for name in names:
         facts = dataset.image_facts(name)
         share = "" if label is None else percent(_share(facts.class_pixels, label))
-        told = [part_of.get(name, "In no part of the split"), f"Scene {facts.group}", *remarks.get(name, [])]
+        scene = [f"Scene {facts.group}"] if facts.group != name else []
+        told = [part_of.get(name, "In no part of the split"), *scene, *remarks.get(name, [])]
         badge = share or ("!" if name in remarks else "")
         items.append(gallery.Item(name, name, found[name], badge=badge, told="\n".join(told)))
     return items
@@ -164,9 +168,8 @@ def _look(dataset: Dataset, name: str, names: Sequence[str], remarks: Sequence[s
             st.button(text, key=key, icon=icon, on_click=step, args=(names, by), disabled=len(names) < 2)
         place = f"{names.index(name) + 1:,} of {plural(len(names), 'image')}"
         width, height = facts.size
-        st.markdown(
-            f"**{escape(name)}** · {place} · {width:,} × {height:,} px · scene {escape(pair.group)} · {part.lower()}"
-        )
+        scene = f" · scene {escape(pair.group)}" if pair.group != name else ""
+        st.markdown(f"**{escape(name)}** · {place} · {width:,} × {height:,} px{scene} · {part.lower()}")
     for remark in remarks:
         st.caption(f":material/info: {escape(remark)}")
     with st.container():  # what comes and goes while files are read stands in here, so that the viewer keeps its place
@@ -196,7 +199,7 @@ def _legend(dataset: Dataset, truth: Packed) -> viewer.Table:
     here = pixels[:count] / max(1, pixels[:count].sum())
     overall = dataset.report.class_shares
     order = sorted(range(count), key=lambda label: (-here[label], -overall[label]))
-    rows = [(label, (percent(here[label] or None), percent(overall[label]))) for label in order]
+    rows = [(label, (percent(here[label] or None), percent(overall[label] or None))) for label in order]
     unlabelled = 1 - pixels[:count].sum() / pixels.sum()
-    note = f"{percent(unlabelled)} of this image count nowhere: ignored, or of no known class." if unlabelled else ""
+    note = f"{percent(unlabelled)} of the pixels count nowhere: ignored, or of no known class." if unlabelled else ""
     return viewer.Table(("In this mask", "In all masks"), rows, note=note)

@@ -135,7 +135,8 @@ def _preview(dataset: Dataset, plan: Mending) -> None:
         for name, (before, after) in sorted(plan.moved.items())
     ]
     with st.expander("What changes", icon=":material/list:"):
-        st.dataframe(rows, hide_index=True, key="dataset.leakage.changes")
+        columns = {name: name.capitalize() for name in ("image", "scene now", "scene then", "part now", "part then")}
+        st.dataframe(rows, hide_index=True, column_config=columns, key="dataset.leakage.changes")
 
 
 # Pairs --------------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -15,6 +16,16 @@ from segcore.ui.state import Key
 
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
 SWATCH = st.column_config.ImageColumn("", width=40)
+SHARES = {
+    name.lower(): st.column_config.TextColumn(name, alignment="right") for name in ("All images", *PARTS.values())
+}
+"""Columns of shares, by their keys: of all images, and of each part of the split."""
+
+
+def class_column(names: Iterable[str], label: str = "Class", **options: Any) -> Any:
+    """Return a column of names of classes; those as long as a sentence leave room for the other columns."""
+    width = 180 if max(map(len, names), default=0) > 24 else None
+    return st.column_config.TextColumn(label, width=width, **options)
 
 
 def parts(dataset: Dataset) -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from segcore.decisions import SNAP_STEPS, Decision, Exclude, Map, Snap
 from segcore.text import UNKNOWN, percent, plural
 from segcore.ui.components import escape, swatch
 from segcore.ui.dataset_decisions import decide, history
-from segcore.ui.dataset_parts import SWATCH, pictures
+from segcore.ui.dataset_parts import SWATCH, class_column, pictures
 from segcore.ui.state import Key
 
 SHOWN = 6
@@ -65,19 +66,28 @@ def _kind(dataset: Dataset, kind: str, problems: Sequence[Problem], thumbs: Mapp
     title = f"{kind[:1].upper()}{kind[1:]}: {len(problems):,}" + (" left out" if out == len(problems) else "")
     icon = ":material/block:" if out else ":material/info:"
     with st.expander(escape(title), icon=icon):
-        st.markdown(escape(problems[0].message))
+        _messages(problems)
         _pictures(dataset, problems, thumbs)
-        if len(problems) > 1:
-            rows = [
-                {"file": problem.file.name if problem.file else UNKNOWN, "what": problem.message}
-                for problem in problems[:LISTED]
-            ]
-            st.dataframe(rows, hide_index=True, height="content" if len(rows) < 6 else 240, key=f"dataset.check.{kind}")
-            if len(problems) > LISTED:
-                st.caption(f"The first {LISTED} of {len(problems):,}. The command `dataset check` lists all.")
         for number, action in enumerate(_actions(problems)):
             if st.button(_offer(action), key=Key.CHECK_ACTION.of(f"{kind}:{number}"), icon=":material/gavel:"):
                 decide(dataset, action)
+
+
+def _messages(problems: Sequence[Problem]) -> None:
+    """Draw what is wrong with each file; many of them in a box of their own."""
+    told = [escape(_told(problem)) for problem in problems[:LISTED]]
+    if len(told) == 1:
+        st.markdown(told[0])
+        return
+    with st.container(height=240 if len(told) > 6 else "content"):
+        st.markdown("\n".join(f"- {message}" for message in told))
+    if len(problems) > LISTED:
+        st.caption(f"The first {LISTED} of {len(problems):,}. The command `dataset check` lists all.")
+
+
+def _told(problem: Problem) -> str:
+    """Return what is wrong without the folder of the file, which the files of a dataset have in common."""
+    return problem.message if problem.file is None else problem.message.replace(f"{problem.file.parent}{os.sep}", "")
 
 
 def _pictures(dataset: Dataset, problems: Sequence[Problem], thumbs: Mapping[str, Path | None]) -> None:
@@ -128,7 +138,14 @@ def _unknown(dataset: Dataset, found: CheckReport) -> None:
                 for unknown in found.unknown_colors
             ],
             hide_index=True,
-            column_config={"color": SWATCH},
+            column_config={
+                "color": SWATCH,
+                "value": "Colour",
+                "pixels": "Pixels",
+                "images": "Images",
+                "for example": "For example",
+                "nearest class": class_column((info.name for info in dataset.table.classes), "Nearest class"),
+            },
             height="content" if len(found.unknown_colors) < 6 else 240,
             key="dataset.unknown",
         )
@@ -152,8 +169,9 @@ def _map(dataset: Dataset, unknown: Sequence[UnknownValue]) -> None:
         format_func=lambda name: "ignored" if name is None else name,
         key=Key.CHECK_MEANS.of(chosen.text),
     )
-    if st.button("Decide", key=Key.CHECK_MAP, icon=":material/gavel:"):
-        decide(dataset, Map(value=chosen.value, to=means))
+    meaning = Map(value=chosen.value, to=means)
+    if st.button(_offer(meaning), key=Key.CHECK_MAP, icon=":material/gavel:"):
+        decide(dataset, meaning)
 
 
 def _snap(dataset: Dataset, found: CheckReport) -> None:
@@ -166,5 +184,6 @@ def _snap(dataset: Dataset, found: CheckReport) -> None:
         key=Key.CHECK_DISTANCE,
         help="Masks saved as JPEG, or drawn with smooth edges, hold colours between those of the classes.",
     )
-    if st.button("Snap", key=Key.CHECK_SNAP, icon=":material/gavel:"):
-        decide(dataset, Snap(distance=SNAP_STEPS[step]))
+    snap = Snap(distance=SNAP_STEPS[step])
+    if st.button(_offer(snap), key=Key.CHECK_SNAP, icon=":material/gavel:"):
+        decide(dataset, snap)

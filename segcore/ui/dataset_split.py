@@ -16,7 +16,7 @@ from segcore.errors import SegcoreError
 from segcore.text import percent, plural
 from segcore.ui import dataset_divide, dataset_undo, gallery
 from segcore.ui.components import ago, escape, show_error, swatch
-from segcore.ui.dataset_parts import PARTS, SWATCH, parts, pictures
+from segcore.ui.dataset_parts import PARTS, SHARES, SWATCH, class_column, parts, pictures
 from segcore.ui.state import Key
 
 
@@ -37,7 +37,18 @@ def draw(dataset: Dataset) -> None:
     )
     _standing(versions[0])
     dataset_undo.draw(dataset)
-    st.dataframe(_rows(dataset), hide_index=True, key="dataset.split.table", width="content")
+    st.dataframe(
+        _rows(dataset),
+        hide_index=True,
+        column_config={
+            "part": "Part",
+            "images": "Images",
+            "share": st.column_config.TextColumn("Share", alignment="right"),
+            "scenes": "Scenes",
+        },
+        key="dataset.split.table",
+        width="content",
+    )
     warning = dataset.split_warning()
     if warning:
         st.warning(escape(warning), icon=":material/warning:")
@@ -84,9 +95,12 @@ def _class_shares(dataset: Dataset) -> None:
         )
         rows: list[dict[str, Any]] = []
         for info, shares in zip(trained, dividing.class_shares(dataset, dataset.split), strict=True):
-            row = {PARTS[part].lower(): percent(shares[part], 2) for part in pixels}
-            rows.append({"color": swatch(info.color), "class": info.name, "all": percent(shares["all"], 2), **row})
-        st.dataframe(rows, hide_index=True, column_config={"color": SWATCH}, key="dataset.split.shares")
+            row = {PARTS[part].lower(): percent(shares[part] or None, 2) for part in pixels}
+            everywhere = percent(shares["all"] or None, 2)
+            rows.append({"color": swatch(info.color), "class": info.name, "all images": everywhere, **row})
+        names = class_column(info.name for info in trained)
+        columns = {"color": SWATCH, "class": names, **SHARES}
+        st.dataframe(rows, hide_index=True, column_config=columns, key="dataset.split.shares")
 
 
 # Thumbnails, and moving by hand -------------------------------------------------------------------------
@@ -158,7 +172,8 @@ def _versions(dataset: Dataset, versions: list[SplitVersion]) -> None:
             }
             for version in versions
         ]
-        st.dataframe(rows, hide_index=True, key="dataset.split.versions")
+        columns = {name: name.capitalize() for name in rows[0]}
+        st.dataframe(rows, hide_index=True, column_config=columns, key="dataset.split.versions")
         earlier = {version.number: version for version in versions[1:]}
         with st.container(horizontal=True, vertical_alignment="bottom"):
             number = st.selectbox("Version", list(earlier), key=Key.SPLIT_VERSION, width=120)

@@ -12,7 +12,7 @@ from segcore.data import content
 from segcore.data.dataset import Dataset
 from segcore.text import UNKNOWN, percent, scaled
 from segcore.ui.components import errors_shown, escape, progress_bar, swatch
-from segcore.ui.dataset_parts import PARTS, SWATCH, parts
+from segcore.ui.dataset_parts import PARTS, SHARES, SWATCH, class_column, parts
 from segcore.ui.state import Key
 
 
@@ -26,14 +26,27 @@ def draw(dataset: Dataset) -> None:
     weighting = st.selectbox(
         "Suggested weights in a loss", list(content.WEIGHTINGS), key=Key.CLASSES_WEIGHTING, persist_state="session"
     )
-    st.caption(escape(content.WEIGHTINGS[weighting]))
+    st.caption(
+        escape(f"{content.WEIGHTINGS[weighting]} For a training of your own: the recipes here weigh all classes alike.")
+    )
     sizes = _sizes(dataset)
     st.dataframe(
         _rows(dataset, pixels, content.class_weights(pixels, weighting), sizes),
         hide_index=True,
-        column_config={"color": SWATCH},
+        column_config={
+            "color": SWATCH,
+            "class": class_column(info.name for info in dataset.table.trained),
+            "images": st.column_config.NumberColumn("Shown in", help="So many images show the class."),
+            "weight": st.column_config.TextColumn("Weight", alignment="right"),
+            "things": st.column_config.NumberColumn("Things", help="Connected areas in the masks that were measured."),
+            "sizes": st.column_config.TextColumn(
+                "Pixels each", help="A quarter of the things are smaller than the first number, half, three quarters."
+            ),
+            **SHARES,
+        },
         key="dataset.table",
     )
+    st.caption("Percentages are shares of the labelled pixels: of all images, and of those in each part of the split.")
     ignored = [info.name for info in dataset.table.classes if info.ignore]
     if ignored:
         st.caption(f"Ignored: {escape(', '.join(ignored))}. Their pixels count nowhere.")
@@ -66,7 +79,7 @@ def _rows(
     dataset: Dataset, pixels: np.ndarray, weights: np.ndarray, sizes: content.ObjectSizes | None
 ) -> list[dict[str, Any]]:
     places = {name: place for place, name in enumerate(dataset.names)}
-    totals = {"all": pixels.sum(axis=0)}
+    totals = {"all images": pixels.sum(axis=0)}
     for part, names in parts(dataset).items():
         totals[PARTS[part].lower()] = pixels[[places[name] for name in names if name in places]].sum(axis=0)
     rows = []
@@ -77,13 +90,11 @@ def _rows(
             "images": int((pixels[:, label] > 0).sum()),
         }
         for part, total in totals.items():
-            row[part] = percent(float(total[label] / total.sum()) if total.sum() else None, 2)
+            row[part] = percent(float(total[label] / total.sum()) or None if total.sum() else None, 2)
         row["weight"] = UNKNOWN if np.isnan(weights[label]) else f"{weights[label]:.3g}"
         if sizes is not None:
             low, middle, high = sizes.quartiles[label]
             row["things"] = sizes.counts[label]
-            row["pixels each (quarter, half, three quarters)"] = (
-                UNKNOWN if middle != middle else f"{low:,.0f} · {middle:,.0f} · {high:,.0f}"
-            )
+            row["sizes"] = UNKNOWN if middle != middle else f"{low:,.0f} · {middle:,.0f} · {high:,.0f}"
         rows.append(row)
     return rows

@@ -212,6 +212,28 @@ def test_what_the_check_proposes_is_done_on_a_press(open_app: OpenApp, workspace
     assert dataset.config.decisions
 
 
+def test_what_is_wrong_with_each_file_is_read_whole(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:
+    config = factories.write_dataset(tmp_path / "source")
+    cut = [config.images / f"scene00_frame{number}.png" for number in (0, 1)]
+    for path in cut:
+        path.write_bytes(path.read_bytes()[:300])
+    DatasetStore(workspace).add(config)
+    app = open_app(PAGE, tab="Check")
+    assert not app.exception
+    (said,) = [element.value for element in app.markdown if element.value.startswith("- ")]
+    said = said.replace("\\", "")
+    assert all(f"- {path.name} " in said for path in cut)
+    assert str(config.images) not in said
+
+
+def test_filters_cannot_be_emptied(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:
+    factories.add_dataset(workspace, tmp_path / "source")
+    app = open_app(PAGE)
+    for key, first in ((Key.BROWSE_PART, "All"), (Key.BROWSE_CLASS, "Any"), (Key.BROWSE_SCENE, "All")):
+        box = app.selectbox(key=key)
+        assert box.value is not None and box.options[0] == first
+
+
 def test_kinds_of_problems_share_the_bar_that_makes_their_thumbnails(
     open_app: OpenApp, workspace: Workspace, tmp_path: Path
 ) -> None:

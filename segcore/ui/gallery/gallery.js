@@ -60,9 +60,17 @@ class Gallery {
     tile.setAttribute("role", "option");
     tile.setAttribute("aria-label", [caption, badge, told].filter(Boolean).join(", "));
     if (!url) picture.textContent = "no picture";
-    tile.append(picture, make("div", "caption", caption));
+    tile.append(picture, this.caption(caption));
     if (badge) tile.append(make("div", "badge", badge));
     return tile;
+  }
+
+  /** A name of which the beginning is cut where it is too long: names of images differ at their ends. */
+  caption(text) {
+    const letters = [...text], cut = Math.max(0, letters.length - 8), caption = make("div", "caption");
+    caption.append(make("span", "start", letters.slice(0, cut).join("")));
+    caption.append(make("span", "end", letters.slice(cut).join("")));
+    return caption;
   }
 
   /** Fetch the pictures of tiles that came near. */
