@@ -69,6 +69,7 @@ FLAGS = {
     "split": "--split-file",
     "version": "--version",
     "weights": "--weights",
+    "where": "--on",
     "folds": "--folds",
     "image_regex": "--image-regex",
     "layout": "--layout",

@@ -17,6 +17,7 @@
     ├── TrainingError          a run that cannot go on
     ├── SealError              test images that nobody has opened, or that there are none of
     └── LaunchError            the queue of background runs
+        └── ClusterError       a cluster that does not answer, or refuses what it is asked
 
 A message says what came, what was expected and what to do next. Anything else that escapes segcore is
 a bug of ours.
@@ -109,6 +110,10 @@ class SealError(SegcoreError):
 
 class LaunchError(SegcoreError):
     """Background runs cannot be started."""
+
+
+class ClusterError(LaunchError):
+    """A cluster does not answer, or refuses what it is asked."""
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
