@@ -8,6 +8,7 @@ taken from this machine's clock alone, as those of the nodes may differ.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -20,7 +21,7 @@ from segcore.launch.jobs import Capacity, JobReport, Jobs, JobState
 from segcore.launch.worker_jobs import why_failed, why_lost, worker_job, workspace_key
 from segcore.runqueue import RunQueue
 from segcore.runs import Run
-from segcore.status import OTHER_WORKER, Demand, RunState, Status
+from segcore.status import OTHER_WORKER, Demand, RunState, Status, is_alive
 from segcore.workspace import Workspace
 
 POLL_SECONDS = 3.0
@@ -174,8 +175,8 @@ class Reconciler:
         """Take note of a job that is gone while its run has not said how it ended."""
         code = report.exit_code if report else None
         status = run.status
-        # Where the cluster saw the process end there is nobody whose heart could beat.
-        seen = code is not None or status.state is not RunState.RUNNING
+        # Where the process was seen to end there is nobody whose heart could beat.
+        seen = code is not None or status.state is not RunState.RUNNING or _ended_here(status)
         if (not seen or code == OTHER_WORKER) and not self._stands_still(job, status.heartbeat):
             return
         name = f"{run.study_name}/{run.name}"
@@ -193,8 +194,8 @@ class Reconciler:
     def _stands_still(self, job: str, heartbeat: float | None) -> bool:
         """Whether the run of a job has shown no life since its job was first seen to be gone."""
         now = time.monotonic()
-        beat, since = self._still.setdefault(job, (heartbeat, now))
-        if beat != heartbeat:
+        beat, since = self._still.get(job, (None, now))
+        if job not in self._still or beat != heartbeat:
             self._still[job] = (heartbeat, now)
             return False
         if now - since < SETTLE_SECONDS:
@@ -222,3 +223,8 @@ class Reconciler:
             if job is not None:
                 self._say(f"submitting {run.study_name}/{run.name} as {job}")
                 jobs.submit(worker_job(run, job, status.demand or Demand()))
+
+
+def _ended_here(status: Status) -> bool:
+    """Whether a run's process was one of this machine, which can tell that it is gone."""
+    return status.host == socket.gethostname() and not is_alive(status)
