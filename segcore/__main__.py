@@ -48,6 +48,7 @@ FLAGS = {
     "format": "--format",
     "gap": "--gap",
     "geometry": "--geometry",
+    "gpus_per_run": "--gpus-per-run",
     "group_regex": "--group-regex",
     "ignore": "--ignore",
     "image_size": "--image-size",

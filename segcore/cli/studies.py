@@ -53,6 +53,9 @@ def run_study(
     memory_format: Annotated[
         MemoryFormat | None, typer.Option(help=Recipe.help("memory_format"), show_default="the recipe's")
     ] = None,
+    gpus_per_run: Annotated[
+        int | None, typer.Option(help=Recipe.help("gpus_per_run"), show_default="the recipe's")
+    ] = None,
     recipe: Annotated[str, typer.Option(help=f"What the other settings start from: {', '.join(RECIPES)}.")] = "default",
     on: Annotated[
         On, typer.Option(help="Where the runs train: this machine, or the Ray cluster that RAY_ADDRESS names.")
@@ -79,6 +82,7 @@ def run_study(
             crops_per_image=crops_per_image,
             precision=precision,
             memory_format=memory_format,
+            gpus_per_run=gpus_per_run,
         ),
     )
     where = Where.CLUSTER if on == "ray" else Where.HERE

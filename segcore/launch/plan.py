@@ -10,7 +10,7 @@ from segcore.config import StudyConfig
 from segcore.data.dataset import Dataset
 from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
-from segcore.errors import LaunchError, SegcoreError, UnknownBackboneError, nearest
+from segcore.errors import ConfigError, LaunchError, SegcoreError, UnknownBackboneError, nearest
 from segcore.evaluation import racing
 from segcore.launch import cluster, demand, memory, proving
 from segcore.launch.estimate import estimate
@@ -74,6 +74,12 @@ def launch_study(
     demands = None
     if where is Where.CLUSTER:
         demands = _on_cluster(config, classes, store, dataset, files)
+    elif config.recipe.gpus_per_run > 1:
+        raise ConfigError(
+            f"Only a cluster trains a run on {config.recipe.gpus_per_run} GPUs; on this machine each run has one. Set "
+            "GPUs per run to 1, or launch onto a cluster.",
+            field="gpus_per_run",
+        )
     else:
         there = gpus()
         memory.check(memory.fit(config, classes, store, there, probe=True), config.recipe.image_size)

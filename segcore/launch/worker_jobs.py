@@ -41,8 +41,9 @@ def workspace_key(workspace: Workspace) -> str:
 def worker_job(run: Run, id: str, demand: Demand) -> Job:
     """Return the job that trains a run. What it prints goes into the run's log, which outlives the node."""
     environment = worker_environment(Workspace(run.path.parents[2]))
-    environment |= {clustered.JOB_VARIABLE: id, THREADS: str(max(1, demand.cpus))}
-    command = f"exec {training_command(run)} >> {shlex.quote(str(run.log_path))} 2>&1"
+    processes = max(1, demand.gpus)
+    environment |= {clustered.JOB_VARIABLE: id, THREADS: str(max(1, demand.cpus // processes))}
+    command = f"exec {training_command(run, processes)} >> {shlex.quote(str(run.log_path))} 2>&1"
     return Job(id, command, demand, environment)
 
 
@@ -52,9 +53,10 @@ def worker_environment(workspace: Workspace) -> dict[str, str]:
     return {**passed_on, HOME_VARIABLE: str(workspace.root), "PYTHONUNBUFFERED": "1"}
 
 
-def training_command(run: Run) -> str:
+def training_command(run: Run, processes: int = 1) -> str:
     """Return what a shell on a node has to carry out."""
-    return shlex.join(["python", "-m", "segcore.training.worker", str(run.path)])
+    several = [] if processes == 1 else ["segcore.training.several", str(processes)]
+    return shlex.join(["python", "-m", *(several or ["segcore.training.worker"]), str(run.path)])
 
 
 def why_lost(report: JobReport | None) -> str:
