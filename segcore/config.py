@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from segcore.decisions import ClassInfo, Decision, Meaning, replay
 from segcore.errors import ConfigError
@@ -176,6 +176,24 @@ class Recipe(Config):
     memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto", description="Order of the numbers in memory; auto measures what is fastest here, once for the study."
     )
+    gpus_per_run: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="GPUs of one node that train a run together, on a cluster. They share each batch, so that batch "
+        "size and learning rate mean what they always do; batch norm alone looks at each GPU's share by itself.",
+    )
+
+    @field_validator("gpus_per_run")
+    @classmethod
+    def _check_shares(cls, value: int, info: ValidationInfo) -> int:
+        batch = info.data.get("batch_size")
+        if batch is not None and batch < 2 * value:
+            raise ValueError(
+                f"a batch of {batch} cannot be shared by {value} GPUs, as each needs 2 images of it: set the batch "
+                f"size to {2 * value} or more"
+            )
+        return value
 
     @classmethod
     def named(cls, name: str, **changes: Any) -> Recipe:

@@ -17,6 +17,7 @@
     ├── TrainingError          a run that cannot go on
     ├── SealError              test images that nobody has opened, or that there are none of
     ├── LaunchError            the queue of background runs
+    │   └── ClusterError       a cluster that does not answer, or refuses what it is asked
     └── TrackingError          a tracking server that a study is mirrored to
 
 A message says what came, what was expected and what to do next. Anything else that escapes segcore is
@@ -110,6 +111,10 @@ class SealError(SegcoreError):
 
 class LaunchError(SegcoreError):
     """Background runs cannot be started."""
+
+
+class ClusterError(LaunchError):
+    """A cluster does not answer, or refuses what it is asked."""
 
 
 class TrackingError(SegcoreError):

@@ -67,6 +67,7 @@ def extend(run: Run, status: Status, epochs: int, queued: float) -> None:
             message="",
             hint="",
             restarts=0,
+            job=None,
         )
     )
     run.write_config(config.model_copy(update={"recipe": _longer(config.recipe, epochs)}))

@@ -22,7 +22,7 @@ from segcore.errors import ConfigError, LaunchError, WorkspaceError
 from segcore.extension import withdraw
 from segcore.files import describe_os_error, read_json, write_json
 from segcore.runs import Run, Study, statuses, subdirectories
-from segcore.status import CLAIMED, RunState, Status, end_process, process_identity
+from segcore.status import CLAIMED, RunState, Status, Where, end_process, process_identity
 from segcore.workspace import Workspace
 
 RESTARTS = 2
@@ -41,6 +41,7 @@ class QueueSettings(Config):
         1, ge=1, description="Runs that train at once on the processor, each with its share of the cores; on GPUs "
         "one run trains on each, whatever this says.",
     )  # fmt: skip
+    cluster: str = Field("", description="Address of the Ray cluster that the last run was launched onto; empty: none.")
 
 
 class RunQueue:
@@ -60,7 +61,9 @@ class RunQueue:
         # The workspace may have moved to a smaller machine.
         return settings if settings.slots <= cores() else settings.model_copy(update={"slots": cores()})
 
-    def set_queue(self, *, paused: bool | None = None, slots: int | None = None) -> QueueSettings:
+    def set_queue(
+        self, *, paused: bool | None = None, slots: int | None = None, cluster: str | None = None
+    ) -> QueueSettings:
         """Change what is given and return the settings as they are then. A scheduler that lives follows at once;
         going on after a pause also needs `launch.local.ensure_scheduler`.
 
@@ -72,7 +75,8 @@ class RunQueue:
             raise ConfigError(
                 f"{slots} slots asked for; 1 to {cores()} are possible here, as each run needs a core.", field="slots"
             )
-        changes = {key: value for key, value in (("paused", paused), ("slots", slots)) if value is not None}
+        given = {"paused": paused, "slots": slots, "cluster": cluster}
+        changes = {key: value for key, value in given.items() if value is not None}
         with queue_lock(self.workspace):
             settings = self.queue_settings().model_copy(update=changes)
             write_json(self._settings_path, settings.to_json())
@@ -93,12 +97,12 @@ class RunQueue:
         return [run for run, status in self._waiting() if status.standing]
 
     def ready(self) -> bool:
-        """Whether a run waits that could start now."""
-        return any(not status.standing for _, status in self._waiting())
+        """Whether a run waits that could start here now."""
+        return any(not status.standing and status.where is Where.HERE for _, status in self._waiting())
 
     def training(self) -> list[tuple[Run, Status]]:
         """The runs whose processes live, with their status, in no order."""
-        return [row for row in statuses(self._every_run()) if row[1].state is RunState.RUNNING]
+        return [row for row in statuses(self.every_run()) if row[1].state is RunState.RUNNING]
 
     def move(self, run: Run, position: int) -> None:
         """Give a waiting run another place among those that wait: 0 is next; beyond the end means last.
@@ -130,7 +134,7 @@ class RunQueue:
         """A value of `Status.queued` behind all that wait, also where the clock was set back; under the queue lock."""
         return _behind(self._waiting())
 
-    def _every_run(self) -> Iterator[Run]:
+    def every_run(self) -> Iterator[Run]:
         """All runs of readable studies, in no order: what the scheduler looks through twice a second."""
         for study in map(Study, subdirectories(self.workspace.studies)):
             try:
@@ -140,14 +144,14 @@ class RunQueue:
             yield from map(Run, subdirectories(study.path))
 
     def _waiting(self) -> list[tuple[Run, Status]]:
-        rows = [row for row in statuses(self._every_run()) if row[1].state is RunState.QUEUED]
+        rows = [row for row in statuses(self.every_run()) if row[1].state is RunState.QUEUED]
         return sorted(rows, key=lambda row: (row[1].queued, row[1].created, row[0].name))
 
     # From the queue to a process -------------------------------------------------------------------
 
     def claim_next(self, device: str | None = None, *, passing: Collection[Run] = ()) -> Run | None:
-        """Take the run that is next out of the queue, marked as running by this process; None where none waits or
-        the queue is paused.
+        """Take the run that is to train here next out of the queue, marked as running by this process; None where
+        none waits or the queue is paused.
 
         Args:
             device: the GPU that it will train on, "cuda:1"; None where its worker is to find out.
@@ -161,7 +165,7 @@ class RunQueue:
             if self.queue_settings().paused:
                 return None
             for run, status in self._waiting():
-                if run in passing or status.standing:
+                if run in passing or status.standing or status.where is not Where.HERE:
                     continue
                 claimed = replace(status, state=RunState.RUNNING, phase=CLAIMED, device=device, message="", hint="")
                 try:
@@ -198,7 +202,7 @@ class RunQueue:
             if run.stop_requested():
                 return False
             # Where it computed stays: its speed is that device's.
-            waiting = replace(status, state=RunState.QUEUED, phase="", eta=None, message=message, hint="")
+            waiting = replace(status, state=RunState.QUEUED, job=None, phase="", eta=None, message=message, hint="")
             run.write_status(waiting)
             return True
 
@@ -208,7 +212,7 @@ class RunQueue:
         """
         found = []
         with queue_lock(self.workspace):
-            for run, status in statuses(self._every_run()):
+            for run, status in statuses(self.every_run()):
                 if status.state is RunState.INTERRUPTED and status.phase == CLAIMED:
                     waiting = replace(status, state=RunState.QUEUED, phase="", device=None, message="", hint="")
                     with suppress(WorkspaceError):  # one that cannot be written stays interrupted
@@ -255,6 +259,8 @@ class RunQueue:
         """
         with queue_lock(self.workspace):
             status = run.status
+            if status.state is RunState.QUEUED:
+                status = replace(status, job=None)  # whoever looks after jobs ends one that no run has
             if status.state is RunState.QUEUED and not withdraw(run, status):
                 message = "Taken out of the queue before it went on." if status.epoch else "Stopped before it started."
                 run.write_status(replace(status, state=RunState.STOPPED, ended=time.time(), message=message, hint=""))
@@ -275,7 +281,7 @@ class RunQueue:
             raise ConfigError(f"Run {run.name} is {status.state}; only a run that ended early can resume.")
         run.clear_request()
         waiting = replace(status, state=RunState.QUEUED, queued=queued, ended=None)
-        run.write_status(replace(waiting, phase="", eta=None, device=None, message="", hint="", restarts=0))
+        run.write_status(replace(waiting, phase="", eta=None, device=None, message="", hint="", restarts=0, job=None))
 
 
 def cores() -> int:
@@ -314,9 +320,14 @@ def _end_hung(run: Run, status: Status) -> bool:
     asked, now = run.stop_requested_at(), time.time()
     if status.phase == CLAIMED:
         return False  # it still names the scheduler
-    if asked is None or now - max(asked, status.heartbeat or 0.0) < HUNG_SECONDS or not end_process(status):
+    if asked is None or now - max(asked, status.heartbeat or 0.0) < HUNG_SECONDS:
         return False
-    run.clear_request()
+    if status.where is Where.CLUSTER:
+        status = replace(status, job=None)  # its job is ended in its stead; should its process live, it is still asked
+    elif end_process(status):
+        run.clear_request()
+    else:
+        return False
     message, hint = HUNG_MESSAGE, "Resume it to go on from what it saved last."
     ended = replace(status, state=RunState.STOPPED, phase="", eta=None, ended=now)
     run.write_status(replace(ended, message=message, hint=hint))

@@ -48,7 +48,7 @@ from segcore.files import (
 )
 from segcore.inherited import is_held
 from segcore.records import EpochRecord, StepRecord
-from segcore.status import CLAIMED, RunState, Status, is_alive
+from segcore.status import CLAIMED, RunState, Status, Where, is_alive
 
 Part = Literal["val", "test"]
 """Parts of a split that a network can be judged on."""
@@ -144,8 +144,13 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """What the run says of itself, corrected where its process is gone: then `interrupted`."""
+        """What the run says of itself, corrected where its process is gone: then `interrupted`.
+
+        Of a run on a cluster only whoever asks the cluster can tell, see `launch.reconcile`.
+        """
         status = self._read_status()
+        if status.where is Where.CLUSTER:
+            return status
         if status.state is RunState.RUNNING and not is_alive(status):
             # The worker may have written its last word between our reading and our looking.
             status = self._read_status()
@@ -417,6 +422,7 @@ class Run:
             "val_miou": best.val_miou if best else None,
             "majority_baseline": status.majority_baseline,
             "phase": status.phase,
+            "where": status.where.value,
             "device": status.device,
             "threads": status.threads,
             "seconds": round(status.seconds, 2),

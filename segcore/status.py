@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from segcore.errors import WorkspaceError
+from segcore.text import plural
 
 HEARTBEAT_LIMIT = 180.0
 """Seconds without a sign of life after which a run on another host counts as interrupted."""
@@ -49,6 +50,33 @@ class RunState(StrEnum):
     def resumable(self) -> bool:
         """Ended before its last epoch, so that it can go on."""
         return self in (RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED)
+
+
+class Where(StrEnum):
+    """Whose processors train a run."""
+
+    HERE = "here"
+    """This machine's: the scheduler starts its process."""
+    CLUSTER = "cluster"
+    """A Ray cluster's: a job there starts its process on one of the nodes."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a job of a cluster takes of a node for itself."""
+
+    cpus: int = 1
+    gpus: int = 0
+    memory: float = 0.0
+    """Bytes; 0 where nobody knows."""
+
+    @property
+    def text(self) -> str:
+        """What it is, in words: "1 GPU, 4 CPUs and 3.4 GB of memory"."""
+        parts = [plural(self.gpus, "GPU")] if self.gpus else []
+        parts += [plural(self.cpus, "CPU")] if self.cpus else []
+        parts += [f"{self.memory / 1e9:.1f} GB of memory"] if self.memory else []
+        return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
 
 
 @dataclass(frozen=True)
@@ -88,6 +116,14 @@ class Status:
     """Processor threads it uses."""
     restarts: int = 0
     """How often it was put back into the queue by itself since a person last queued it: its process was killed."""
+    where: Where = Where.HERE
+    """Where it trains, or will."""
+    job: str | None = None
+    """The Ray job that is to train it, or does; None where none is out."""
+    jobs: int = 0
+    """How many jobs it has had: each has an id of its own, so that none is submitted twice."""
+    demand: Demand | None = None
+    """What each of its jobs asks for; the same in all its lives, as sums of floats depend on the threads."""
     rung: int | None = None
     """Epochs after which it waits for the other runs of its race; None where it trains to its end."""
     majority_baseline: float | None = None
@@ -118,7 +154,10 @@ class Status:
         known = {field.name for field in fields(cls)}
         values = {key: item for key, item in value.items() if key in known}
         try:
-            return cls(**{**values, "state": RunState(values["state"])})
+            values |= {"state": RunState(values["state"]), "where": Where(values.get("where", Where.HERE))}
+            if values.get("demand") is not None:
+                values["demand"] = Demand(**values["demand"])
+            return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise WorkspaceError(f"This is no status of a run ({type(error).__name__}: {error}).") from error
 

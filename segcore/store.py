@@ -17,7 +17,7 @@ from segcore.evaluation.racing import next_rung
 from segcore.files import read_json, write_json
 from segcore.runqueue import RunQueue, queue_lock
 from segcore.runs import Run, Study, statuses, subdirectories
-from segcore.status import RunState, Status
+from segcore.status import Demand, RunState, Status, Where
 
 
 class RunStore(RunQueue):
@@ -91,6 +91,7 @@ class RunStore(RunQueue):
         weights_files: Mapping[str, Path] | None = None,
         predicted: Mapping[str, float] | None = None,
         folds: Sequence[Split] = (),
+        demands: Mapping[str, Demand] | None = None,
     ) -> list[Run]:
         """Write the directories of all runs that `config` asks for, state `queued`, and return the new ones.
 
@@ -105,6 +106,7 @@ class RunStore(RunQueue):
             weights_files: local files of pretrained weights, by encoder.
             predicted: seconds that each run is expected to take, by its name.
             folds: as many as `config` asks for, of the images of `split`; copied into the study, too.
+            demands: what runs of each backbone ask of the cluster, by its full name; None where they train here.
 
         Raises:
             ValueError: `config` asks for another number of folds than `folds` holds.
@@ -167,6 +169,8 @@ class RunStore(RunQueue):
                     queued=place + 1e-3 * len(new),
                     predicted=(predicted or {}).get(run.name),
                     rung=rung,
+                    where=Where.HERE if demands is None else Where.CLUSTER,
+                    demand=None if demands is None else demands[encoder],
                 )
                 run.create(run_config, status)
                 new.append(run)

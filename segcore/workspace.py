@@ -80,6 +80,21 @@ class Workspace:
         """When something was last sent to a tracking server, and what went wrong."""
         return self.root / ".mirror.json"
 
+    @property
+    def cluster_news(self) -> Path:
+        """What the cluster last said of itself; can be asked for anew."""
+        return self.root / "cluster.json"
+
+    @property
+    def cluster_key(self) -> Path:
+        """What tells this workspace's jobs on a cluster from those of others."""
+        return self.root / ".cluster-key"
+
+    @property
+    def cluster_proven(self) -> Path:
+        """Which nodes of the cluster have shown that they can train; can be proven anew."""
+        return self.root / ".cluster-proven.json"
+
     def ensure_writable(self) -> None:
         """Make the workspace's directories.
 

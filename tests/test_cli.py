@@ -266,7 +266,9 @@ def fake_launch(monkeypatch: pytest.MonkeyPatch, store: RunStore, *states: RunSt
     """Make a launch write one run in each state, and the scheduler finish what waits."""
     seen: list[StudyConfig] = []
 
-    def launch(config: StudyConfig, workspace: Workspace | None = None, progress: Progress = silent) -> list[Run]:
+    def launch(
+        config: StudyConfig, workspace: Workspace | None = None, progress: Progress = silent, **_: Any
+    ) -> list[Run]:
         seen.append(config)
         return [
             factories.make_run(store, study=config.name, encoder=config.encoders[0], seed=seed, state=state)
@@ -781,7 +783,7 @@ def test_launch_reports_on_a_dataset_that_is_checked_again(
     assert main([*STUDY, "--detach"]) == 0
     assert "have changed" not in capsys.readouterr().err
 
-    def launch(config: StudyConfig, workspace: Workspace, *, progress: Progress) -> list[Run]:
+    def launch(config: StudyConfig, workspace: Workspace, *, progress: Progress, **_: Any) -> list[Run]:
         progress(1, 8)
         return []
 

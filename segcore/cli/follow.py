@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from segcore.cli.output import say
 from segcore.launch.local import ensure_scheduler
 from segcore.runs import Run
-from segcore.status import RunState, Status
+from segcore.status import RunState, Status, Where
 from segcore.store import RunStore
 from segcore.text import duration, percent
 
@@ -40,7 +40,7 @@ def follow(store: RunStore, runs: Sequence[Run]) -> None:
                 return
             if RunState.QUEUED in states and paused != (paused := store.queue_settings().paused):
                 say("The queue is paused; 'python -m segcore queue resume' lets it go on." if paused else "It goes on.")
-            if RunState.RUNNING not in states:
+            if RunState.RUNNING not in states or any(status.where is Where.CLUSTER for _, status in rows):
                 ensure_scheduler(store.workspace)  # whoever watches also sees to it that something happens
             time.sleep(POLL_SECONDS)
 

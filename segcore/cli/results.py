@@ -11,7 +11,7 @@ import typer
 from segcore.cli.output import emit_json, print_table, progress_bar, say
 from segcore.config import StudyConfig
 from segcore.progress import once_needed
-from segcore.status import RunState
+from segcore.status import RunState, Where
 from segcore.text import duration, percent, plural, scaled
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from segcore.store import RunStore
 
 
-def carry_out(config: StudyConfig, *, detach: bool, as_json: bool) -> None:
+def carry_out(config: StudyConfig, *, where: Where = Where.HERE, detach: bool, as_json: bool) -> None:
     """Launch a study, follow it to its end unless `detach`, and print what came out.
 
     Raises:
@@ -31,8 +31,10 @@ def carry_out(config: StudyConfig, *, detach: bool, as_json: bool) -> None:
     from segcore.store import RunStore
 
     store = RunStore()
+    if where is Where.CLUSTER:
+        say("Asking the nodes of the cluster whether they can train …")
     with once_needed(lambda: progress_bar("The dataset's files have changed; checking them")) as progress:
-        new = launch_study(config, store.workspace, progress=progress)
+        new = launch_study(config, store.workspace, progress=progress, where=where)
     study = store.study(config.name)
     old = len(study.runs()) - len(new)
     say(f"Study {config.name}: {plural(len(new), 'new run')}{f', {old} that it had' if old else ''}.")

@@ -11,13 +11,14 @@ from segcore.cli.results import carry_out, counted, study_row
 from segcore.cli.runs import Epochs, say_if_paused
 from segcore.config import RECIPES, Recipe, StudyConfig, Weights
 from segcore.errors import ConfigError
-from segcore.status import RunState
+from segcore.status import RunState, Where
 from segcore.text import plural
 
 app = typer.Typer(help="Launch and manage studies: several backbones on one dataset, under one recipe.")
 
 Geometry = Literal["resize", "crop"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+On = Literal["here", "ray"]
 MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 
 RACING_TAKES = "Takes 2 seeds and 6 epochs at least."
@@ -52,7 +53,13 @@ def run_study(
     memory_format: Annotated[
         MemoryFormat | None, typer.Option(help=Recipe.help("memory_format"), show_default="the recipe's")
     ] = None,
+    gpus_per_run: Annotated[
+        int | None, typer.Option(help=Recipe.help("gpus_per_run"), show_default="the recipe's")
+    ] = None,
     recipe: Annotated[str, typer.Option(help=f"What the other settings start from: {', '.join(RECIPES)}.")] = "default",
+    on: Annotated[
+        On, typer.Option(help="Where the runs train: this machine, or the Ray cluster that RAY_ADDRESS names.")
+    ] = "here",
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; the runs train on.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -75,9 +82,11 @@ def run_study(
             crops_per_image=crops_per_image,
             precision=precision,
             memory_format=memory_format,
+            gpus_per_run=gpus_per_run,
         ),
     )
-    carry_out(config, detach=detach, as_json=as_json)
+    where = Where.CLUSTER if on == "ray" else Where.HERE
+    carry_out(config, where=where, detach=detach, as_json=as_json)
 
 
 def demo(as_json: Json = False) -> None:

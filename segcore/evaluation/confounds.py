@@ -34,6 +34,7 @@ MEANING = {
     "memory format": ("memory format", "Scores differ by rounding alone, but times do not compare."),
     "hardware": ("hardware", "Times do not compare; scores differ by rounding alone."),
     "threads": ("number of processor threads", "Times do not compare; scores differ by rounding alone."),
+    "gpus_per_run": ("GPUs per run", "Batch norm looks at each GPU's share of a batch, and times do not compare."),
     "processes": ("number of processes that train a run", "Training times do not compare."),
     "packages": ("versions of packages", "Another version may compute in another way."),
     "segcore": ("version of segcore", "Another version may train or judge in another way."),

@@ -14,6 +14,7 @@ from types import FrameType
 
 from filelock import Timeout
 
+from segcore.clustered import has_jobs
 from segcore.errors import LaunchError
 from segcore.launch.processes import last_line, scheduler_lock, scheduler_log, spawn
 from segcore.launch.scheduler import Scheduler
@@ -39,7 +40,7 @@ def scheduler_alive(workspace: Workspace, *, patience: float = 0.0) -> bool:
 
 
 def ensure_scheduler(workspace: Workspace) -> None:
-    """Start the scheduler unless one is alive, or the queue is paused and thus needs none.
+    """Start the scheduler unless one is alive, or the queue is paused and has nothing on a cluster, so needs none.
 
     Raises:
         LaunchError: it does not start.
@@ -47,7 +48,10 @@ def ensure_scheduler(workspace: Workspace) -> None:
     with queue_lock(workspace):
         # A scheduler gives up only while it holds the queue lock and sees nothing waiting; so one that is
         # alive now has seen, or will see, every run that was queued before this call.
-        if RunStore(workspace).queue_settings().paused or scheduler_alive(workspace, patience=0.3):
+        store = RunStore(workspace)
+        if store.queue_settings().paused and not has_jobs(store):
+            return
+        if scheduler_alive(workspace, patience=0.3):
             return
     log = scheduler_log(workspace)
     try:

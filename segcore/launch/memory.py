@@ -19,7 +19,7 @@ from segcore.launch.gpus import Gpu
 from segcore.models import catalog
 from segcore.models.footprint import Need, catalogued, need
 from segcore.runs import Run
-from segcore.status import RunState, Status
+from segcore.status import RunState, Status, Where
 from segcore.store import RunStore
 from segcore.text import plural
 
@@ -84,7 +84,15 @@ class Fit:
         return self.possible and self.bytes > self.room.free
 
 
-def fit(config: StudyConfig, classes: int, store: RunStore, gpus: Sequence[Gpu] = (), *, probe: bool = False) -> Fit:
+def fit(
+    config: StudyConfig,
+    classes: int,
+    store: RunStore,
+    gpus: Sequence[Gpu] = (),
+    *,
+    probe: bool = False,
+    node: Room | None = None,
+) -> Fit:
     """Return how the study's networks fit.
 
     Args:
@@ -94,14 +102,15 @@ def fit(config: StudyConfig, classes: int, store: RunStore, gpus: Sequence[Gpu] 
         gpus: that train here; none for the processor.
         probe: build networks that the catalog does not know, on the meta device: imports torch, then takes about a
             second each. Otherwise they are left out.
+        node: of a cluster, on whose processors each run trains alone; None for this machine.
 
     Raises:
         ModelError: when probing, of a network that cannot be built.
     """
-    room = _gpu_room(gpus, store) if gpus else machine_room(store)
+    room = node or (_gpu_room(gpus, store) if gpus else machine_room(store))
     least = min(gpus, key=lambda gpu: gpu.total_mb, default=None)
     smallest = _room_of(least, least.free_mb) if least is not None else None
-    at_once = 1 if gpus else store.queue_settings().slots
+    at_once = 1 if gpus or node else store.queue_settings().slots
     recipe = config.recipe
     # Which precision is fastest is measured by the first run. On a GPU one of 16 bits will do wherever 32 do not
     # fit; a processor often has no units for them.
@@ -178,7 +187,8 @@ def _room_of(gpu: Gpu, free_mb: int) -> Room:
 
 def _training(store: RunStore) -> list[tuple[Run, Status]]:
     host = socket.gethostname()
-    return [row for row in store.statuses() if row[1].state is RunState.RUNNING and row[1].host == host]
+    rows = [row for row in store.statuses() if row[1].state is RunState.RUNNING and row[1].where is Where.HERE]
+    return [row for row in rows if row[1].host == host]
 
 
 def _resident(status: Status) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from segcore.config import StudyConfig
 from segcore.data.dataset import Dataset
 from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
-from segcore.errors import LaunchError, SegcoreError, UnknownBackboneError, nearest
+from segcore.errors import ConfigError, LaunchError, SegcoreError, UnknownBackboneError, nearest
 from segcore.evaluation import racing
-from segcore.launch import memory
+from segcore.launch import cluster, demand, memory, proving
 from segcore.launch.estimate import estimate
 from segcore.launch.gpus import gpus
 from segcore.launch.local import ensure_scheduler
@@ -20,6 +20,7 @@ from segcore.models.catalog import DECODERS, find, resolve
 from segcore.models.weights import default_directories, locate_all
 from segcore.progress import Progress, silent
 from segcore.runs import Run, Study
+from segcore.status import Demand, Where
 from segcore.store import RunStore
 from segcore.text import plural
 from segcore.workspace import Workspace
@@ -28,11 +29,20 @@ PROBED_DECODER = "unet"
 """The tests build every catalogued backbone with this decoder, so that no probe is needed for it."""
 
 
-def launch_study(config: StudyConfig, workspace: Workspace | None = None, progress: Progress = silent) -> list[Run]:
+def launch_study(
+    config: StudyConfig,
+    workspace: Workspace | None = None,
+    progress: Progress = silent,
+    *,
+    where: Where = Where.HERE,
+) -> list[Run]:
     """Check everything that can be checked beforehand, queue the runs, and see that they will be trained.
 
     Each run keeps how long it was expected to take. Returns the new runs; those that the study already had are left as
     they are. `progress` counts images while a dataset whose files have changed is checked again.
+
+    With `where` the new runs train on the Ray cluster that RAY_ADDRESS names, else the one used last, once its nodes
+    have shown that they can, which takes some seconds; how long they will train nobody knows there.
 
     Raises:
         SegcoreError: with `field` naming the field of `config` that caused it; nothing was queued.
@@ -59,10 +69,22 @@ def launch_study(config: StudyConfig, workspace: Workspace | None = None, progre
                 if source.kind == "local" and source.path is not None:
                     files[encoder] = source.path
     config = config.model_copy(update={"encoders": encoders})
-    store, classes, there = RunStore(workspace), len(dataset.config.trained_classes), gpus()
-    memory.check(memory.fit(config, classes, store, there, probe=True), config.recipe.image_size)
-    expected = expect(config, classes, split, store, len(there))
-    runs = store.create_study(config, dataset.config, dataset.fingerprint, split, files, expected, folds)
+    store, classes = RunStore(workspace), len(dataset.config.trained_classes)
+    expected: dict[str, float] = {}
+    demands = None
+    if where is Where.CLUSTER:
+        demands = _on_cluster(config, classes, store, dataset, files)
+    elif config.recipe.gpus_per_run > 1:
+        raise ConfigError(
+            f"Only a cluster trains a run on {config.recipe.gpus_per_run} GPUs; on this machine each run has one. Set "
+            "GPUs per run to 1, or launch onto a cluster.",
+            field="gpus_per_run",
+        )
+    else:
+        there = gpus()
+        memory.check(memory.fit(config, classes, store, there, probe=True), config.recipe.image_size)
+        expected = expect(config, classes, split, store, len(there))
+    runs = store.create_study(config, dataset.config, dataset.fingerprint, split, files, expected, folds, demands)
     try:
         ensure_scheduler(workspace)
     except LaunchError as error:
@@ -71,6 +93,27 @@ def launch_study(config: StudyConfig, workspace: Workspace | None = None, progre
             "started, press Go on in the sidebar, or run 'python -m segcore queue resume'."
         ) from error
     return runs
+
+
+def _on_cluster(
+    config: StudyConfig, classes: int, store: RunStore, dataset: Dataset, files: Mapping[str, Path]
+) -> dict[str, Demand]:
+    """Return what the runs of each backbone ask of the cluster, once its nodes have shown that they can train them."""
+    with _blamed_on("where"):
+        where = cluster.chosen(store)
+        found = proving.capacity(store.workspace, where)
+    demands = demand.demands(config, classes, store, found)
+    with _blamed_on("where"):
+        proving.prove(
+            store.workspace,
+            where,
+            demands.values(),
+            dataset=dataset.name,
+            images=dataset.config.images,
+            files=files.values(),
+        )
+        store.set_queue(cluster=where)
+    return demands
 
 
 def _folds(config: StudyConfig, dataset: Dataset, split: Split, grown: Study | None) -> list[Split]:

@@ -1,7 +1,8 @@
 """Starts a worker for each waiting run as soon as there is a place for it, and writes how those ended that could not.
 
 Nothing is kept in memory that the next scheduler could not find in the runs' own files: it may die at any moment.
-Its workers are in sessions of their own and go on without it.
+Its workers are in sessions of their own and go on without it. What trains on a cluster is looked after by a thread of
+its own (see `reconcile`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from segcore import clustered
 from segcore.errors import LaunchError, TrackingError, WorkspaceError
 from segcore.inherited import inheritable
 from segcore.launch import mirror
@@ -26,9 +28,11 @@ from segcore.launch.gpus import Gpu, gpus
 from segcore.launch.places import Place, free_place
 from segcore.launch.processes import last_line, scheduler_lock, spawn
 from segcore.launch.race import settle_races
+from segcore.launch.ray import RayJobs
+from segcore.launch.reconcile import Reconciler
 from segcore.runqueue import cores, queue_lock
 from segcore.runs import Run, Study
-from segcore.status import OTHER_WORKER, RunState
+from segcore.status import OTHER_WORKER, RunState, Where
 from segcore.store import RunStore
 from segcore.workspace import HOME_VARIABLE, Workspace
 
@@ -68,6 +72,8 @@ class Scheduler:
         self._problem = ""
         self._unmirrored = ""
         self._recovered = False
+        self._reconciler: Reconciler | None = None
+        """Looks after the runs of the cluster meanwhile."""
 
     def run(self) -> None:
         """Start what waits as places become free; return when nothing waits or may start, and no worker is left.
@@ -81,6 +87,8 @@ class Scheduler:
             return
         os.environ[HOME_VARIABLE] = str(self.workspace.root)
         mine = _identity(lock)
+        self._reconciler = Reconciler(self.workspace, RayJobs, say)
+        self._reconciler.start()
         try:
             # Where the workspace was removed, whatever is there now is another one's.
             while not self.leaving and _identity(lock) == mine:
@@ -91,6 +99,7 @@ class Scheduler:
             say(f"leaving; {len(self.workers)} runs train on")
             self.write_last_words()
         finally:
+            self._reconciler.leave()
             lock.release()
 
     def look(self, lock: FileLock) -> bool:
@@ -125,9 +134,11 @@ class Scheduler:
 
         While the queue is paused nobody is needed: whoever lets it go on starts another scheduler.
         """
-        if self.workers or self._unwritten:
+        if self.workers or self._unwritten or (self._reconciler is not None and not self._reconciler.idle):
             return False
         with queue_lock(self.workspace):
+            if clustered.has_jobs(self.store):
+                return False
             if not self.store.queue_settings().paused and self.store.waiting():
                 return False
             lock.release()
@@ -168,7 +179,7 @@ class Scheduler:
         taken = [worker.place.device for worker in self.workers.values()]
         # Runs of a scheduler that died train on; another machine's take no place here.
         here = socket.gethostname()
-        training = self.store.training()
+        training = [row for row in self.store.training() if row[1].where is Where.HERE]
         taken += [status.device for run, status in training if run not in self.workers and status.host == here]
         return free_place(taken, self._gpus, slots=settings.slots, cores=cores())
 

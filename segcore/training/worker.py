@@ -4,13 +4,15 @@ It is the only writer of the run's status, records and weights while it lives. S
 `accelerate launch --multi_gpu --num_processes 2 -m segcore.training.worker RUN_DIR`; the leading one then is the
 writer. (`--multi_gpu` stands for torch's launcher and serves processors as well; `--cpu` would start one process.)
 
-Exit codes: 0 when the run finished, reached the rung of its race (it then waits in the queue again), was told to stop
-or was removed meanwhile, 1 when it failed (status.json says why), 3 when another worker has it. Of several processes
-the leading one's counts; it is 1 where the run was removed, so that whatever launched them ends the others.
+Exit codes: 0 when the run finished, reached the rung of its race (it then waits in the queue again), was told to stop,
+was removed meanwhile, or does not wait for the cluster's job that this process is; 1 when it failed (status.json says
+why), 3 when another worker has it. Of several processes the leading one's counts; it is 1 where the run was removed, so
+that whatever launched them ends the others.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -25,6 +27,7 @@ from typing import Any, TypeVar
 import torch
 from filelock import Timeout
 
+from segcore.clustered import JOB_VARIABLE, take_up
 from segcore.config import RunConfig
 from segcore.data.loaders import Loaders
 from segcore.data.prepared import Prepared
@@ -377,9 +380,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     group = Group.join()
     try:
         with ExitStack() as held:
-            if group.led(lambda: _take(run, held)):
-                return _train(run, group)
-            return OTHER_WORKER
+            refused = group.led(lambda: _take(run, held))
+            return _train(run, group) if refused is None else refused
     except LeaderEnded:
         return 0
     except NotFoundError as error:
@@ -389,14 +391,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         group.leave()
 
 
-def _take(run: Run, held: ExitStack) -> bool:
-    """Take the run's lock, to be given back with `held`; return False where another worker has it."""
+def _take(run: Run, held: ExitStack) -> int | None:
+    """Take the run's lock, to be given back with `held`; return the exit code where this process is not to train it."""
     try:
         held.enter_context(run.worker_lock().acquire(timeout=0))
     except Timeout:
         say(f"Another worker trains {run.name} already.", error=True)
-        return False
-    return True
+        return OTHER_WORKER
+    job = os.environ.get(JOB_VARIABLE)
+    if job is not None and not take_up(RunQueue(Workspace(run.path.parents[2])), run, job):
+        say(f"Nobody waits for job {job} of {run.name} any more.")
+        return 0
+    return None
 
 
 def _train(run: Run, group: Group) -> int:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from segcore.errors import SegcoreError
 from segcore.progress import Progress
-from segcore.status import RunState, Status
+from segcore.status import RunState, Status, Where
 from segcore.text import duration, plural
 from segcore.ui.state import Key, Param
 
@@ -105,6 +105,13 @@ def device_name(device: str | None) -> str:
     if device is None or not device.startswith("cuda"):
         return "processor"
     return f"GPU {device.partition(':')[2] or '0'}"
+
+
+def place_name(status: Status) -> str:
+    """Return where a run trains, for a list: "GPU 1", "cluster, node-7"; "" where there is only the processor here."""
+    if status.where is Where.CLUSTER:
+        return f"cluster, {status.host}" if status.host else "cluster"
+    return device_name(status.device) if status.device not in (None, "cpu") else ""
 
 
 def empty_state(title: str, text: str, *, icon: str = ":material/inbox:") -> Any:

@@ -6,11 +6,13 @@ import streamlit as st
 
 from segcore.config import StudyConfig
 from segcore.data.store import DatasetStore
-from segcore.errors import ConfigError
-from segcore.launch import memory
+from segcore.errors import ClusterError, ConfigError
+from segcore.launch import cluster, demand, memory
+from segcore.launch.cluster import News
 from segcore.launch.estimate import estimate
 from segcore.launch.gpus import Gpu, gpus
 from segcore.models import catalog
+from segcore.status import Demand
 from segcore.store import RunStore
 from segcore.text import duration, plural
 from segcore.ui.components import errors_shown, escape
@@ -37,9 +39,7 @@ def draw(config: StudyConfig, *, refused: bool = False) -> None:
     # A backbone that the catalog lacks could be costed only by building it: too slow for every keystroke.
     known = tuple(name for name in config.encoders if catalog.find(name))
     without = ", ".join(name for name in config.encoders if name not in known)
-    runs = plural(len(config.grid), "run")
-    if config.folds:
-        runs += f" ({plural(len(config.seeds), 'seed')} × {config.folds} folds of each backbone)"
+    runs = _runs(config)
     if not known:
         st.markdown(f"{runs}, time and memory not known yet")
         return
@@ -60,6 +60,40 @@ def draw(config: StudyConfig, *, refused: bool = False) -> None:
             )
         if not refused:
             _memory(memory.fit(config, classes, RunStore(), there), config)
+
+
+def on_cluster(config: StudyConfig, news: News | None) -> None:
+    """Say what launching `config` onto the cluster means, from what its nodes were when it last said so."""
+    runs, gpus = _runs(config), config.recipe.gpus_per_run
+    nodes = news.nodes if news is not None else ()
+    if not nodes:
+        st.markdown(f"{runs}; what each takes is said once the cluster has answered")
+        return
+    try:
+        wanted = Demand(*demand.shape(nodes, gpus))
+    except ClusterError as error:
+        st.warning(escape(error), icon=":material/dns:")
+        return
+    st.markdown(
+        f"{runs}, each with **{wanted.text}** of a node",
+        help="How long they take is not known beforehand: what runs took on this machine says nothing of the nodes.",
+    )
+    if not any(node.can_hold(wanted) for node in nodes):
+        st.warning(escape(cluster.no_node_for(wanted, nodes)), icon=":material/dns:")
+    elif not wanted.gpus:
+        known = tuple(name for name in config.encoders if catalog.find(name))
+        if known:
+            with errors_shown():
+                classes = len(DatasetStore().get(config.dataset).config.trained_classes)
+                config = config.model_copy(update={"encoders": known})
+                _memory(memory.fit(config, classes, RunStore(), node=demand.largest(nodes)), config)
+
+
+def _runs(config: StudyConfig) -> str:
+    runs = plural(len(config.grid), "run")
+    if config.folds:
+        runs += f" ({plural(len(config.seeds), 'seed')} × {config.folds} folds of each backbone)"
+    return runs
 
 
 def _memory(fitting: memory.Fit, config: StudyConfig) -> None:

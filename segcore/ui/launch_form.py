@@ -1,4 +1,4 @@
-"""The launch form: what to compare, how to train it, how long that takes here.
+"""The launch form: what to compare, how to train it, where, and how long that takes here.
 
 Help texts and bounds come from the fields of the configurations. An error is shown beside the field it is
 about, for as long as the form stays as it was when it arose.
@@ -18,7 +18,8 @@ from segcore.launch import plan
 from segcore.models import catalog
 from segcore.progress import Progress, once_needed
 from segcore.runs import Run
-from segcore.ui import launch_backbones, launch_expected, launch_recipe, readers
+from segcore.status import Where
+from segcore.ui import launch_backbones, launch_expected, launch_recipe, launch_where, readers
 from segcore.ui.components import escape, field_error, progress_bar
 from segcore.ui.state import Key, Param, remember, upcoming
 from segcore.workspace import Workspace
@@ -91,6 +92,7 @@ def draw() -> list[Run]:
     )
     field_error(error, "name")
     launch_recipe.more_options(error)
+    launch_where.draw(error)
     _expected(error)
     pressed = st.button(
         "Launch",
@@ -111,6 +113,11 @@ WEIGHTS_HELP = (
     "weights are on this machine or can be fetched is found out when you press Launch."
 )
 
+LAUNCHING = {
+    Where.HERE: "Looking for the weights and queueing the runs …",
+    Where.CLUSTER: "Asking the nodes of the cluster whether they can train; the first time that takes up to a minute …",
+}
+
 _SHOWN_BESIDE = {
     "dataset",
     "split",
@@ -122,6 +129,7 @@ _SHOWN_BESIDE = {
     "racing",
     "name",
     "recipe",
+    "where",
     *launch_recipe.RECIPE_KEYS,
 }
 
@@ -191,7 +199,10 @@ def _expected(error: SegcoreError | None) -> None:
         config = study_config()
     except ConfigError:
         return
-    launch_expected.draw(config, refused=error is not None and error.field == "batch_size")
+    if launch_where.chosen() is Where.CLUSTER:
+        launch_expected.on_cluster(config, launch_where.news())
+    else:
+        launch_expected.draw(config, refused=error is not None and error.field == "batch_size")
 
 
 def _values() -> tuple[Any, ...]:
@@ -216,8 +227,9 @@ def _launch() -> list[Run]:
     st.session_state.pop(Key.LAUNCH_ERROR, None)
     try:
         config = study_config()
-        with st.spinner("Looking for the weights and queueing the runs …"), once_needed(recheck_bar) as progress:
-            runs = plan.launch_study(config, Workspace(), progress=progress)
+        where = launch_where.chosen()
+        with st.spinner(LAUNCHING[where]), once_needed(recheck_bar) as progress:
+            runs = plan.launch_study(config, Workspace(), progress=progress, where=where)
         if not runs:
             raise ConfigError(
                 f"Study {config.name} has all these runs already. Ask for more seeds or other backbones, or "

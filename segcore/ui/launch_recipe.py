@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, MultipleOf
 from segcore.config import RECIPES, Recipe, StudyConfig
 from segcore.errors import SegcoreError
 from segcore.evaluation import racing
+from segcore.ui import launch_where
 from segcore.ui.components import field_error
 from segcore.ui.state import Key
 
@@ -29,6 +30,7 @@ RECIPE_KEYS: dict[str, Key] = {
     "augmentation": Key.LAUNCH_AUGMENTATION,
     "precision": Key.LAUNCH_PRECISION,
     "memory_format": Key.LAUNCH_MEMORY_FORMAT,
+    "gpus_per_run": Key.LAUNCH_GPUS,
 }
 """Field of the recipe -> its widget."""
 
@@ -122,6 +124,7 @@ FIELD_LABELS = {
     "crops_per_image": "Crops per image",
     "precision": "Precision",
     "memory_format": "Memory order",
+    "gpus_per_run": "GPUs per run",
 }
 
 CHOICE_LABELS = {
@@ -197,8 +200,11 @@ def more_options(error: SegcoreError | None) -> None:
         for field in RECIPE_KEYS:
             if field not in folded or (field == "crops_per_image" and not crops):
                 continue
+            if field == "gpus_per_run" and not launch_where.known() and st.session_state[Key.LAUNCH_GPUS] == 1:
+                continue  # only a cluster has a choice
             if Recipe.model_fields[field].annotation in (int, float):
                 number(field)
             else:
                 _choice(field)
             field_error(error, field)
+        launch_where.hint()

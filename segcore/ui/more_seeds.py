@@ -12,9 +12,11 @@ from segcore.evaluation.studies import sound
 from segcore.launch import plan
 from segcore.progress import once_needed
 from segcore.runs import Run, Study
+from segcore.status import Where
+from segcore.store import RunStore
 from segcore.text import plural
 from segcore.ui.components import escape, show_error
-from segcore.ui.launch_form import recheck_bar
+from segcore.ui.launch_form import LAUNCHING, recheck_bar
 from segcore.ui.state import Key
 
 MOST = 20
@@ -46,6 +48,12 @@ def configs(study: Study, seeds: int) -> list[StudyConfig]:
     ]
 
 
+def where(study: Study) -> Where:
+    """Return where new runs of the study train: where the one that was launched last does."""
+    statuses = sorted(RunStore().statuses(study.runs()), key=lambda row: row[1].created)
+    return statuses[-1][1].where if statuses else Where.HERE
+
+
 def draw(study: Study) -> None:
     """Draw the form that launches the seeds a study lacks, and launch them when it is sent."""
     runs, _ = sound(study.runs())
@@ -68,6 +76,7 @@ def _form(study: Study, runs: list[Run], wanted: int = 3) -> None:
         f"The study has {plural(there, 'seed')}. The difference between seeds shows how sure a result is: "
         "with 3 or more, the charts can say so. New runs take backbones, recipe, decoder and weights of the study."
         + (f" Each seed trains every backbone on all {study.folds} folds." if study.folds else "")
+        + (" They train on the cluster, as the last ones did." if where(study) is Where.CLUSTER else "")
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         seeds = st.number_input(
@@ -85,10 +94,11 @@ def _form(study: Study, runs: list[Run], wanted: int = 3) -> None:
 
 def _launch(study: Study, seeds: int) -> None:
     new: list[Run] = []
+    there = where(study)
     try:
-        with st.spinner("Queueing the runs …"), once_needed(recheck_bar) as progress:
+        with st.spinner(LAUNCHING[there]), once_needed(recheck_bar) as progress:
             for config in configs(study, seeds):
-                new += plan.launch_study(config, progress=progress)
+                new += plan.launch_study(config, progress=progress, where=there)
     except SegcoreError as error:
         show_error(error)
         return

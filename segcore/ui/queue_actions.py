@@ -7,6 +7,7 @@ from typing import Literal
 
 import streamlit as st
 
+from segcore.clustered import has_jobs
 from segcore.errors import NotFoundError, WorkspaceError
 from segcore.launch.local import ensure_scheduler
 from segcore.runqueue import HUNG_SECONDS
@@ -31,7 +32,7 @@ def start_queue(store: RunStore) -> None:
     Raises:
         LaunchError: the process that does so does not start.
     """
-    if store.waiting() and not store.queue_settings().paused:
+    if (store.waiting() and not store.queue_settings().paused) or has_jobs(store):
         ensure_scheduler(store.workspace)
 
 

@@ -7,29 +7,25 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from segcore.launch import cluster
 from segcore.launch.local import scheduler_alive
-from segcore.models import catalog
 from segcore.runqueue import QueueSettings
 from segcore.runs import Run
-from segcore.status import RunState, Status
+from segcore.status import RunState, Status, Where
 from segcore.store import RunStore
 from segcore.text import duration, plural
-from segcore.ui import alarms, queue_actions, queue_slots, readers
+from segcore.ui import alarms, launch_where, queue_actions, queue_slots, queue_waiting, readers
 from segcore.ui.components import (
     confirm,
-    device_name,
     errors_shown,
     escape,
     name_unreadable,
+    place_name,
     progress_share,
     progress_text,
 )
 from segcore.ui.state import Key
 
-WAITING_SHOWN = 5
-"""Waiting runs in sight; the others are folded away."""
-WAITING_LISTED = 50
-"""Waiting runs that can be moved at all; the others are counted."""
 _ASK_CANCEL = "queue.ask_cancel"
 
 Row = tuple[Run, Status]
@@ -46,11 +42,14 @@ def draw() -> None:
     training = [row for row in rows if row[1].state is RunState.RUNNING]
     waiting = [row for row in rows if row[1].state is RunState.QUEUED]
     _headline(store, settings, training, waiting)
+    if any(status.where is Where.CLUSTER for _, status in (*training, *waiting)):
+        _cluster(store)
     for row in training:
         with errors_shown():
             _card(store, *row)
-    if waiting:
-        _waiting(store, waiting)
+    if waiting and queue_waiting.draw(store, waiting):
+        st.session_state[_ASK_CANCEL] = True
+        st.rerun()
     with errors_shown():
         queue_slots.draw(store, settings)
 
@@ -82,18 +81,35 @@ def _headline(store: RunStore, settings: QueueSettings, training: Sequence[Row],
     if not training and not waiting:
         st.caption("Nothing is training.")
         return
-    if waiting and not scheduler_alive(store.workspace):
-        _stalled(store)
+    followed = any(status.job is not None for _, status in training)
+    if (waiting or followed) and not scheduler_alive(store.workspace):
+        _stalled(store, len(waiting))
         return
-    left = time_left([status for _, status in (*training, *waiting)], settings.slots)
-    racing = any(status.rung is not None for _, status in (*training, *waiting))  # some of it will not be done
-    counts = [f"{len(training)} training" if training else "", f"{len(waiting)} waiting" if waiting else ""]
-    text = ", ".join(filter(None, counts))
-    if left and waiting:
-        text += f" · all done in {'at most ' if racing else ''}about {duration(left)}"
-    st.caption(text)
+    st.caption(headline([status for _, status in (*training, *waiting)], settings.slots))
     if waiting:
         _pause_button(store, "Pause the queue", ":material/pause:", paused=True)
+
+
+def headline(statuses: Sequence[Status], slots: int) -> str:
+    """Return how much trains and waits, and when this machine will be done: "1 training, 2 waiting · all done in …".
+
+    How long the cluster takes nobody knows beforehand.
+    """
+    here = [status for status in statuses if status.where is Where.HERE]
+    there = [status for status in statuses if status.where is Where.CLUSTER]
+    parts = [_counts(here) + (" on this machine" if there else "")] if here else []
+    left = time_left(here, slots) if any(status.state is RunState.QUEUED for status in here) else None
+    if left:
+        racing = any(status.rung is not None for status in here)  # some of it will not be done
+        parts.append(f"{'done' if there else 'all done'} in {'at most ' if racing else ''}about {duration(left)}")
+    parts += [f"{_counts(there)} on the cluster"] if there else []
+    return " · ".join(parts)
+
+
+def _counts(statuses: Sequence[Status]) -> str:
+    training = sum(status.state is RunState.RUNNING for status in statuses)
+    waiting = len(statuses) - training
+    return ", ".join([f"{training} training"] * bool(training) + [f"{waiting} waiting"] * bool(waiting))
 
 
 def paused_text(training: int, waiting: int) -> str:
@@ -118,14 +134,20 @@ def _pause_button(store: RunStore, label: str, icon: str, *, paused: bool) -> No
     )
 
 
-def _stalled(store: RunStore) -> None:
+def _stalled(store: RunStore, waiting: int) -> None:
     """Say when nobody works on the queue, and offer to start again: the machine may have been restarted."""
-    st.warning(
-        "Nothing works on the queue: its process has ended. What waits will not start.", icon=":material/pause_circle:"
-    )
+    meaning = "What waits will not start." if waiting else "A run whose node is lost will not go on."
+    st.warning(f"Nothing works on the queue: its process has ended. {meaning}", icon=":material/pause_circle:")
     if st.button("Go on", key=Key.QUEUE_START, icon=":material/play_arrow:", width="stretch"):
         with errors_shown():
             queue_actions.start_queue(store)
+
+
+def _cluster(store: RunStore) -> None:
+    """Say where the cluster does not answer, as its runs then stand as they were last seen."""
+    found = cluster.news(store.workspace)
+    if found is not None and not found.answers and found.address == store.queue_settings().cluster:
+        launch_where.not_answering(found)
 
 
 def time_left(statuses: Sequence[Status], slots: int) -> float | None:
@@ -152,83 +174,17 @@ def time_left(statuses: Sequence[Status], slots: int) -> float | None:
 # The list ----------------------------------------------------------------------------------------------
 
 
-def _title(run: Run) -> str:
-    config = run.config
-    return f"{escape(catalog.title(config.encoder))} · {config.repetition}"
-
-
 def _card(store: RunStore, run: Run, status: Status) -> None:
     """A run that trains."""
     epochs = run.config.recipe.epochs
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xsmall"):
-            st.markdown(_title(run), width="stretch")
+            st.markdown(queue_waiting.title(run), width="stretch")
             queue_actions.stop_button(store, run, status, queue_actions.stop_key(run), type="tertiary")
         st.progress(progress_share(status, epochs), text=escape(progress_text(status, epochs)))
-        place = f" · {device_name(status.device)}" if status.device not in (None, "cpu") else ""
-        st.caption(f"study {escape(run.study_name)}{escape(place)}")
+        st.caption(escape(" · ".join(filter(None, [f"study {run.study_name}", place_name(status)]))))
         if status.silence is not None:
             st.markdown(f":orange[:material/hourglass_disabled: no sign of life for {duration(status.silence)}]")
         alarm = alarms.flag(run, status)
         if alarm:
             st.markdown(f":red[:material/crisis_alert: {escape(alarm)}]")
-
-
-def _waiting(store: RunStore, waiting: Sequence[Row]) -> None:
-    """What waits, in its order; each line moves and cancels its run."""
-    with st.container(gap="xxsmall"):
-        shown = len(waiting) if len(waiting) <= WAITING_SHOWN + 1 else WAITING_SHOWN  # no fold for a single line
-        study = None
-        for place, row in enumerate(waiting[:shown]):
-            study = _line(store, row, place, len(waiting), study)
-        rest = waiting[shown:WAITING_LISTED]
-        if rest:
-            with st.expander(f"{plural(len(waiting) - shown, 'more run')} waiting"), st.container(gap="xxsmall"):
-                for place, row in enumerate(rest, shown):
-                    study = _line(store, row, place, len(waiting), study)
-                if len(waiting) > WAITING_LISTED:
-                    st.caption(f"and {len(waiting) - WAITING_LISTED:,} more")
-    if len(waiting) > 1 and st.button(
-        f"Cancel all {len(waiting)} waiting …",
-        key=Key.QUEUE_CANCEL_ALL,
-        icon=":material/playlist_remove:",
-        type="tertiary",
-    ):
-        st.session_state[_ASK_CANCEL] = True
-        st.rerun()
-
-
-def _line(store: RunStore, row: Row, place: int, count: int, study_before: str | None) -> str:
-    """One waiting run with its buttons, below the name of its study where that changes; return the study."""
-    run, status = row
-    if run.study_name != study_before:
-        st.caption(f"waiting · study {escape(run.study_name)}")
-    name = f"{run.study_name}/{run.name}"
-    with errors_shown(), st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xxsmall"):
-        race = f" · at epoch {status.epoch} (race)" if status.standing else ""
-        st.markdown(f":small[{place + 1}\\. {_title(run)}{race}]", width="stretch")
-        for key, icon, help, target in (
-            (Key.QUEUE_FIRST, ":material/vertical_align_top:", "Train it next", 0),
-            (Key.QUEUE_UP, ":material/arrow_upward:", "One place up", place - 1),
-            (Key.QUEUE_DOWN, ":material/arrow_downward:", "One place down", place + 1),
-        ):
-            st.button(
-                "",
-                key=key.of(name),
-                icon=icon,
-                help=help,
-                type="tertiary",
-                disabled=target in (place, count) or target < 0,
-                on_click=queue_actions.move,
-                args=(store, run, target),
-            )
-        st.button(
-            "",
-            key=queue_actions.stop_key(run),
-            icon=":material/close:",
-            help="Take it out of the queue",
-            type="tertiary",
-            on_click=queue_actions.stop,
-            args=(store, run),
-        )
-    return run.study_name

@@ -74,6 +74,8 @@ class Key(StrEnum):
     LAUNCH_CROPS = "launch.crops_per_image"
     LAUNCH_PRECISION = "launch.precision"
     LAUNCH_MEMORY_FORMAT = "launch.memory_format"
+    LAUNCH_GPUS = "launch.gpus_per_run"
+    LAUNCH_WHERE = "launch.where"
     LAUNCH = "launch.submit"
     LAUNCH_ERROR = "launch.error"
 

@@ -11,7 +11,7 @@ from segcore.errors import WorkspaceError
 from segcore.models import catalog
 from segcore.models.footprint import catalogued, need
 from segcore.runs import Run, Study
-from segcore.status import RunState, Status
+from segcore.status import RunState, Status, Where
 from segcore.text import duration, plural
 from segcore.ui.components import device_name, escape, size
 
@@ -61,6 +61,10 @@ def place_text(status: Status) -> str:
         return ""
     threads = f", {plural(status.threads, 'thread')}" if status.threads and status.device == "cpu" else ""
     name = device_name(status.device)
+    if status.where is Where.CLUSTER:
+        # Which of a node's GPUs it has Ray decides; inside the job each is called the first.
+        taken = plural(status.demand.gpus if status.demand else 1, "GPU")
+        return f"On node {status.host} of the cluster, {'its processor' if name == 'processor' else taken}{threads}."
     return f"On {'the ' if name == 'processor' else ''}{name}{threads}."
 
 

@@ -9,11 +9,11 @@ import streamlit as st
 from segcore.errors import SegcoreError
 from segcore.models import catalog
 from segcore.runs import Run
-from segcore.status import RunState, Status
+from segcore.status import RunState, Status, Where
 from segcore.store import RunStore
 from segcore.text import duration, plural
 from segcore.ui import alarms
-from segcore.ui.components import STATES, errors_shown, progress_share
+from segcore.ui.components import STATES, errors_shown, place_name, progress_share
 from segcore.ui.queue_actions import start_queue
 from segcore.ui.state import Key
 
@@ -62,10 +62,10 @@ def _retry_all(store: RunStore, study: str) -> None:
 
 
 def table(rows: list[tuple[Run, Status]]) -> None:
-    """One line a run, in the order in which they were launched; a column for alarms where there is one."""
+    """One line a run, in the order in which they were launched; columns for cluster and alarms where there is one."""
     lines = [_table_row(run, status) for run, status in rows]
-    if not any(line["alarm"] for line in lines):
-        lines = [{key: value for key, value in line.items() if key != "alarm"} for line in lines]
+    empty = {name for name in ("where", "alarm") if not any(line[name] for line in lines)}
+    lines = [{key: value for key, value in line.items() if key not in empty} for line in lines]
     st.dataframe(
         lines,
         hide_index=True,
@@ -95,6 +95,7 @@ def _table_row(run: Run, status: Status) -> dict[str, Any]:
     return {
         "run": label(run),
         "state": f"{STATES[status.state][0]} (race)" if status.standing else STATES[status.state][0],
+        "where": place_name(status) if status.where is Where.CLUSTER else "",
         "alarm": f"⚠ {alarm}" if alarm else "",
         "progress": 100 * progress_share(status, config.recipe.epochs),
         "epoch": f"{status.epoch} of {config.recipe.epochs}",

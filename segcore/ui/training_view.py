@@ -8,10 +8,10 @@ from segcore import figures
 from segcore.errors import NotFoundError
 from segcore.evaluation.studies import sound
 from segcore.runs import Run, Study
-from segcore.status import RunState, Status
+from segcore.status import RunState, Status, Where
 from segcore.store import RunStore
 from segcore.text import duration, percent, plural
-from segcore.ui import alarms, live_chart, mirror_line, previews, training_facts, training_runs
+from segcore.ui import alarms, live_chart, mirror_line, previews, queue_waiting, training_facts, training_runs
 from segcore.ui.components import (
     errors_shown,
     escape,
@@ -75,7 +75,8 @@ def _detail(store: RunStore, run: Run, status: Status) -> None:
         _silence(status)
     elif status.state is RunState.QUEUED:
         st.markdown(waiting_text(store, run))
-    _message(status)
+    if status.state is not RunState.QUEUED or status.where is Where.HERE:
+        _message(status)
     alarms.draw(run, status)
     records = run.epochs()
     if records:
@@ -130,8 +131,14 @@ def waiting_text(store: RunStore, run: Run) -> str:
         return "It is about to start."
     if store.queue_settings().paused:
         return "The queue is paused, so it does not start. Press **Go on** in the sidebar."
-    if run.status.standing:
+    status = run.status
+    if status.standing:
         return "Once all of them have come so far it goes on, unless its backbone is clearly behind."
+    if status.where is Where.CLUSTER:
+        return escape(" ".join(filter(None, [status.message or queue_waiting.SUBMITTING, status.hint])))
+    waiting = [other for other, state in store.statuses(waiting) if state.where is Where.HERE]
+    if run not in waiting:
+        return "It is about to start."
     before = waiting.index(run)
     if before == 0:
         return "It is the next one to start."

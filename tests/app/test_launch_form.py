@@ -294,7 +294,9 @@ def test_crops_are_asked_for_only_where_there_are_any(
     factories.add_dataset(workspace, tmp_path / "source")
     asked: list[StudyConfig] = []
 
-    def launch_study(config: StudyConfig, _workspace: object = None, progress: Progress = silent) -> list[Run]:
+    def launch_study(
+        config: StudyConfig, _workspace: object = None, progress: Progress = silent, **_: object
+    ) -> list[Run]:
         asked.append(config)
         raise WeightsError("No weights here.", field="weights")
 
@@ -355,7 +357,9 @@ def test_more_seeds_are_launched_from_the_training_page(
     factories.make_run(store)
     refused = [WeightsError("No weights here.", field="weights")]
 
-    def launch_study(config: StudyConfig, workspace: object = None, progress: Progress = silent) -> list[Run]:
+    def launch_study(
+        config: StudyConfig, workspace: object = None, progress: Progress = silent, **_: object
+    ) -> list[Run]:
         if refused:
             raise refused.pop()
         source = factories.fake_dataset()

@@ -19,7 +19,7 @@ from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.status import RunState, Status
 from segcore.store import RunStore
-from segcore.ui import launch_form, launch_recipe, queue_actions, queue_slots, queue_view, readers
+from segcore.ui import launch_form, launch_recipe, queue_actions, queue_slots, queue_view, queue_waiting, readers
 from segcore.ui.components import progress_share
 from segcore.ui.state import Key
 from segcore.workspace import HOME_VARIABLE, Workspace
@@ -34,7 +34,9 @@ def launched(monkeypatch: pytest.MonkeyPatch, store: RunStore) -> list[StudyConf
     """Replaces launching by noting what was asked for and queueing made-up runs."""
     asked: list[StudyConfig] = []
 
-    def launch_study(config: StudyConfig, workspace: Workspace | None = None, progress: Progress = silent) -> list[Run]:
+    def launch_study(
+        config: StudyConfig, workspace: Workspace | None = None, progress: Progress = silent, **_: object
+    ) -> list[Run]:
         asked.append(config)
         source = factories.fake_dataset(config.dataset)
         return store.create_study(config, source.config, source.fingerprint, source.split)
@@ -222,8 +224,8 @@ def test_sidebar_lists_what_runs_and_stops_it(open_app: OpenApp, store: RunStore
 def test_long_queue_is_cut(open_app: OpenApp, store: RunStore) -> None:
     factories.make_study(store, seeds=range(10), state=RunState.QUEUED)
     app = open_app()
-    fold = next(e for e in app.sidebar.expander if e.label == f"{20 - queue_view.WAITING_SHOWN} more runs waiting")
-    assert len([line for line in fold.markdown if "seed" in line.value]) == 20 - queue_view.WAITING_SHOWN
+    fold = next(e for e in app.sidebar.expander if e.label == f"{20 - queue_waiting.SHOWN} more runs waiting")
+    assert len([line for line in fold.markdown if "seed" in line.value]) == 20 - queue_waiting.SHOWN
 
 
 def waiting_key(key: Key, run: Run) -> str:
@@ -425,7 +427,7 @@ def test_changed_dataset_is_checked_with_a_bar(
     factories.add_dataset(workspace, tmp_path / "source")
     moved = []
 
-    def launch_study(config: StudyConfig, workspace: Workspace, progress: Progress) -> list[Run]:
+    def launch_study(config: StudyConfig, workspace: Workspace, progress: Progress, **_: object) -> list[Run]:
         progress(1, 2)
         moved.append(progress)
         raise SegcoreError("enough", field="name")

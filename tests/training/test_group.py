@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -10,16 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
+from segcore.launch.worker_jobs import training_command
 from segcore.runs import Run
-from segcore.status import RunState
+from segcore.status import OTHER_WORKER, RunState
 from segcore.store import RunStore
 from segcore.training import worker
 from segcore.training.checkpoint import load_state
 from segcore.training.group import Group, LeaderEnded
 from segcore.training.journal import StopRequested
+from tests.ray_cluster import wait_for
 from tests.training import without_batch_norm
 from tests.training.conftest import CPU
 
@@ -150,3 +155,49 @@ def test_when_one_fails_all_end_and_the_leading_one_says_why(queue: Callable[...
     assert done.returncode != 0
     assert run.state is RunState.FAILED
     assert "One of the 2 processes ended: ValueError: broken on purpose" in run.status.message
+
+
+def start_several(run: Run) -> subprocess.Popen[str]:
+    """Start what a job of a cluster carries out for a run on two GPUs; there are none here, so on the processor."""
+    folder = str(Path(sys.executable).parent)
+    return subprocess.Popen(
+        ["sh", "-c", f"exec {training_command(run, 2)}"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_one_process_needs_no_launcher(queue: Callable[..., Run]) -> None:
+    run = queue()
+    assert shlex.split(training_command(run)) == ["python", "-m", "segcore.training.worker", str(run.path)]
+
+
+@pytest.mark.slow  # starts processes that each import torch
+def test_the_command_of_a_job_does_what_accelerate_launch_does(queue: Callable[..., Run]) -> None:
+    ours, theirs = queue(study="ours"), queue(study="theirs")
+    started = start_several(ours)
+    assert launch("segcore.training.worker", theirs).returncode == 0
+    said, _ = started.communicate(timeout=240)
+    assert started.returncode == 0, said
+    for run in (ours, theirs):
+        assert (run.state, run.provenance()["processes"], run.status.threads) == (RunState.FINISHED, 2, 1)
+    for name, tensor in last_weights(theirs).items():
+        assert torch.equal(last_weights(ours)[name], tensor), name
+
+
+@pytest.mark.slow  # starts processes that each import torch
+def test_it_ends_as_the_first_of_its_processes_did(queue: Callable[..., Run]) -> None:
+    run = queue(epochs=1000)
+    held = run.worker_lock()
+    with held:
+        refused = start_several(run)
+        said, _ = refused.communicate(timeout=240)
+        assert refused.returncode == OTHER_WORKER, said
+    started = start_several(run)
+    wait_for(lambda: run.status.step > 0, "its first step")
+    psutil.Process(run.status.pid).kill()  # the leading one, which has no last word then
+    said, _ = started.communicate(timeout=240)
+    assert started.returncode == 128 + signal.SIGKILL, said

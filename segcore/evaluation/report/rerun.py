@@ -16,7 +16,16 @@ from segcore.runs import Run, Study
 SPLIT_FILE, CLASSES_FILE = "split.json", "classes.csv"
 """Files that the commands read; the report holds them."""
 
-_FLAGS = ("epochs", "image_size", "batch_size", "geometry", "crops_per_image", "precision", "memory_format")
+_FLAGS = (
+    "epochs",
+    "image_size",
+    "batch_size",
+    "geometry",
+    "crops_per_image",
+    "precision",
+    "memory_format",
+    "gpus_per_run",
+)
 """Fields of the recipe that `study run` takes."""
 
 
