@@ -18,7 +18,7 @@ from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.status import Demand, RunState, Status, Where
 from segcore.store import RunStore
-from segcore.ui import launch_where, more_seeds, queue_actions, queue_view, queue_waiting, training_facts
+from segcore.ui import launch_where, more_seeds, queue_actions, queue_view, training_facts
 from segcore.ui.state import Key
 from tests import factories
 from tests.app.conftest import OpenApp, texts
@@ -200,18 +200,22 @@ def test_several_gpus_on_this_machine_are_refused_beside_their_field(open_app: O
 def test_queue_tells_here_from_there(open_app: OpenApp, known: RunStore) -> None:
     training = factories.make_run(known, state=RunState.RUNNING)
     on_cluster(training, job="a", host="node-a", heartbeat=time.time())
-    runs = [factories.make_run(known, seed=seed, state=RunState.QUEUED) for seed in range(1, 5)]
+    runs = [factories.make_run(known, seed=seed, state=RunState.QUEUED) for seed in range(1, 6)]
     lacking = "No node of the cluster has 2 GPUs (1 at most). It waits for one to join."
     on_cluster(runs[1], job="b", message=lacking)
     on_cluster(runs[2])
+    on_cluster(runs[4])
     app = open_app()
     assert "cluster, node-a" in said(app)
     assert lacking in said(app)
-    assert queue_waiting.SUBMITTING in said(app)
+    keys = {run: Key.QUEUE_UP.of(f"{run.study_name}/{run.name}") for run in runs}
     movable = {button.key for button in app.sidebar.button if str(button.key).startswith(Key.QUEUE_UP)}
-    assert movable == {Key.QUEUE_UP.of(f"{run.study_name}/{run.name}") for run in (runs[0], runs[3])}
-    app.button(key=Key.QUEUE_UP.of(f"{runs[3].study_name}/{runs[3].name}")).click().run()
-    assert [run for run in known.waiting() if run.status.where is Where.HERE] == [runs[3], runs[0]]
+    assert movable == set(keys.values()) - {keys[runs[1]]}, "the cluster has it already"
+    assert app.button(key=keys[runs[0]]).disabled and app.button(key=keys[runs[2]]).disabled
+    for run in (runs[3], runs[4]):
+        app.button(key=keys[run]).click().run()
+    here, there = ([r for r in known.waiting() if r.status.where is where] for where in (Where.HERE, Where.CLUSTER))
+    assert (here, there) == ([runs[3], runs[0]], [runs[1], runs[4], runs[2]])
     app.button(key=queue_actions.stop_key(runs[1])).click().run()
     assert (runs[1].state, runs[1].status.job) == (RunState.STOPPED, None)
     app.button(key=queue_actions.stop_key(training)).click().run()
