@@ -18,6 +18,7 @@ from segcore.config import DatasetConfig
 from segcore.store import RunStore
 from segcore.workspace import HOME_VARIABLE, Workspace
 from tests import factories
+from tests.ray_cluster import RayCluster, require_ray, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -91,3 +92,19 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A Ray head with one CPU, for all tests."""
+    require_ray()
+    from segcore.launch.ray import RayJobs
+
+    cluster = RayCluster()
+    try:
+        cluster.start(cpus=1)
+        jobs = RayJobs(cluster.address)
+        wait_for(lambda: jobs.capacity().nodes, "the head's own processors")
+        yield cluster
+    finally:
+        cluster.stop()

@@ -47,13 +47,13 @@ def free_port() -> int:
 class RayNode:
     """A raylet; of the head also what rules the cluster."""
 
-    def __init__(self, folder: Path, *words: str, cpus: int) -> None:
+    def __init__(self, folder: Path, *words: str, cpus: int, gpus: int = 0) -> None:
         program = Path(sys.executable).with_name("ray")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "SEGCORE_"))}
         # The nodes' `python` is this one, as on a cluster whose nodes have an environment of their own.
         environment["PATH"] = os.pathsep.join([str(program.parent), environment.get("PATH", "")])
         command = [str(program), "start", *words, "--block", "--disable-usage-stats", f"--num-cpus={cpus}"]
-        command += ["--num-gpus=0", "--object-store-memory=80000000", "--include-log-monitor=False"]
+        command += [f"--num-gpus={gpus}", "--object-store-memory=80000000", "--include-log-monitor=False"]
         command += [f"--dashboard-agent-listen-port={free_port()}"]
         self.log = folder / f"{free_port()}.log"
         with open(self.log, "ab") as output:
@@ -124,8 +124,9 @@ class RayCluster:
         except (urllib.error.URLError, OSError):
             return False
 
-    def add(self, cpus: int = 1) -> RayNode:
-        node = RayNode(self.folder, f"--address=127.0.0.1:{self.port}", cpus=cpus)
+    def add(self, cpus: int = 1, gpus: int = 0) -> RayNode:
+        """Add a node. Its GPUs need not be there: Ray takes it at its word."""
+        node = RayNode(self.folder, f"--address=127.0.0.1:{self.port}", cpus=cpus, gpus=gpus)
         self.nodes.append(node)
         return node
 

@@ -106,7 +106,7 @@ def progress_text(run: Run, status: Status) -> str:
         parts += [f"epoch {status.epoch}/{run.config.recipe.epochs}", f"val mIoU {percent(records[-1].val_miou)}"]
     if status.state is RunState.RUNNING:
         parts += [status.phase or "starting"]
-        parts += [status.device] if status.device not in (None, "cpu") else []
+        parts += [place] if (place := place_text(status)) else []
         parts += [f"{duration(status.eta)} left"] if status.eta is not None else []
         parts += [f"no sign of life for {duration(status.silence)}"] if status.silence is not None else []
     else:
@@ -118,12 +118,23 @@ def progress_text(run: Run, status: Status) -> str:
     return " · ".join(parts)
 
 
+def place_text(status: Status) -> str:
+    """Return where a run trains, if there is anything to say: "cuda:1", "node-3"."""
+    if status.where is Where.CLUSTER:
+        return status.host or "the cluster"
+    return status.device if status.device not in (None, "cpu") else ""
+
+
 def state_text(run: Run, status: Status) -> str:
     """Return a run's state as listings show it: "finished", "running on cuda:1: validating"."""
     if status.state is not RunState.RUNNING:
-        return str(status.state)
-    place = f" on {status.device}" if status.device not in (None, "cpu") else ""
+        return f"{status.state} for the cluster" if _waits_for_cluster(status) else str(status.state)
+    place = f" on {found}" if (found := place_text(status)) else ""
     if run.stop_requested():
         return f"stopping{place}"
     doing = f"no sign of life for {duration(status.silence)}" if status.silence is not None else status.phase
     return f"running{place}: {doing}" if doing else f"running{place}"
+
+
+def _waits_for_cluster(status: Status) -> bool:
+    return status.state is RunState.QUEUED and status.where is Where.CLUSTER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,12 +23,14 @@ app = typer.Typer(help="See and steer what trains and what waits.")
 @app.command("show")
 def show(as_json: Json = False) -> None:
     """Show what trains, what waits in which order, and how the queue is set."""
+    from segcore.clustered import has_jobs
+    from segcore.launch import cluster
     from segcore.launch.gpus import gpus
     from segcore.launch.local import scheduler_alive
     from segcore.store import RunStore
 
     store = RunStore()
-    settings, waiting = store.queue_settings(), store.statuses(store.waiting())
+    settings, waiting, said = store.queue_settings(), store.statuses(store.waiting()), cluster.news(store.workspace)
     training = sorted(store.training(), key=lambda row: row[1].started or row[1].queued)
     found = gpus()
     if as_json:
@@ -38,6 +41,7 @@ def show(as_json: Json = False) -> None:
                 "works": scheduler_alive(store.workspace, patience=0.3),
                 "training": [run.summary() for run, _ in training],
                 "waiting": [run.summary() for run, _ in waiting],
+                "on_cluster": None if said is None else asdict(said),
             }
         )
         return
@@ -48,9 +52,11 @@ def show(as_json: Json = False) -> None:
     else:
         say("Nothing trains and nothing waits.")
     say(_slots_text(settings, len(found)))
+    if said is not None:
+        say(f"Cluster: {said.text}")
     if settings.paused:
         say("The queue is paused; 'python -m segcore queue resume' lets it go on.")
-    elif waiting and not scheduler_alive(store.workspace, patience=0.3):
+    elif (waiting or has_jobs(store)) and not scheduler_alive(store.workspace, patience=0.3):
         say("Nothing works on the queue: its process has ended. 'python -m segcore queue resume' starts it.")
     _say_interrupted(store)
 
@@ -127,13 +133,14 @@ def move(
 
 def _set(store: RunStore, as_json: bool, *, paused: bool | None = None, slots: int | None = None) -> None:
     """Change a setting, see that somebody works on what waits, and say how the queue is set now."""
+    from segcore.clustered import has_jobs
     from segcore.launch.gpus import gpus
     from segcore.launch.local import ensure_scheduler
 
     store.workspace.ensure_writable()
     settings = store.set_queue(paused=paused, slots=slots)
     waiting = store.waiting()
-    if waiting:
+    if waiting or has_jobs(store):
         ensure_scheduler(store.workspace)
     if as_json:
         emit_json(_described(settings))

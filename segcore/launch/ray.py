@@ -44,19 +44,16 @@ def _answered(method: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        from ray.exceptions import RayError
+        from ray.exceptions import AuthenticationError, RayError
         from ray.util.state.exception import RayStateApiException
 
         try:
             return method(*args, **kwargs)
-        except (
-            OSError,
-            RuntimeError,
-            ValueError,
-            KeyError,
-            RayError,
-            RayStateApiException,
-        ) as error:  # requests' errors are OSErrors
+        except AuthenticationError as error:
+            raise ClusterError(f"The cluster does not let us in: {_first_line(error)}") from error
+        except OSError as error:  # what the client's HTTP library raises is one, too
+            raise ClusterError(f"The cluster does not answer: {_first_line(error)}") from error
+        except (RuntimeError, ValueError, KeyError, RayError, RayStateApiException) as error:
             raise ClusterError(f"The cluster does not do what it is asked: {_first_line(error)}") from error
 
     return call
@@ -162,9 +159,10 @@ def _connect(address: str) -> Any:
 
 @_answered
 def _new_client(address: str) -> Any:
+    from ray.dashboard.modules import dashboard_sdk
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(logging.WARNING)
+    logging.getLogger(dashboard_sdk.__name__).setLevel(logging.WARNING)  # it tells of every package it has sent
 
     class Client(JobSubmissionClient):
         """Ray's own waits for ever where the head's machine is switched off."""

@@ -28,6 +28,9 @@ POLL_SECONDS = 3.0
 """How often the cluster is asked while it has jobs of ours."""
 RETRY_SECONDS = 15.0
 """How long it rests after a cluster that does not answer."""
+PENDING = 8
+"""Jobs that wait in the cluster's own queue at once: nothing there can be taken back or given another place, but a
+cluster that grows on demand shall see some."""
 IDLE_SECONDS, IDLE_SHARE = 1.0, 50
 """How often it looks whether there is anything for the cluster: it rests so long, or so many times as looking took."""
 SETTLE_SECONDS = 20.0
@@ -56,6 +59,9 @@ class Reconciler:
         """Job -> the last heartbeat of its run, and since when it stands still."""
         self._problem = ""
         self._strays: set[str] = set()
+        """Jobs that were told to end."""
+        self._owing = False
+        """Whether the last round left something that only another one can tell to be done."""
         self._leave = threading.Event()
 
     # The thread ------------------------------------------------------------------------------------
@@ -77,14 +83,15 @@ class Reconciler:
         began = time.monotonic()
         try:
             rows = clustered.out(self.queue)
-            if not rows and not self._strays:
+            if not rows and not self._owing:
                 self.idle = True
                 return min(max(IDLE_SECONDS, IDLE_SHARE * (time.monotonic() - began)), POLL_SECONDS)
             self.idle = False
             self.cycle(rows)
+            self._owing = bool(rows)
         except (LaunchError, WorkspaceError) as error:
             self._trouble(error)
-            self.idle = not clustered.out(self.queue)  # jobs that nobody waits for end by themselves
+            self._owing = bool(clustered.out(self.queue))  # a job that nobody waits for ends by itself
             return RETRY_SECONDS
         self._problem = ""
         return POLL_SECONDS
@@ -152,14 +159,15 @@ class Reconciler:
             else:
                 clustered.forget_job(self.queue, run, job)
         elif report is None:
-            if not self._paused():  # the last scheduler died just before submitting it, or the head has forgotten all
+            # The last scheduler died just before submitting it, or the head was started anew.
+            if not self._paused():
                 jobs.submit(worker_job(run, job, status.demand or Demand()))
-        elif report.state is JobState.PENDING and not self._paused():
+        elif report.state is JobState.PENDING:
             self._say_waiting(run, job, status.demand or Demand())
         elif report.state is JobState.RUNNING:
             clustered.say_what_it_waits_for(self.queue, run, job, "Its process is starting on the cluster.")
-        elif report.never_started or report.state in (JobState.PENDING, JobState.SUCCEEDED):
-            # It waited too long for Ray, the queue is paused, or was when its worker came.
+        elif report.never_started or report.state is JobState.SUCCEEDED:
+            # It waited too long for the cluster, or the queue was paused when its worker came.
             clustered.withdraw_job(self.queue, run, job)
         else:
             self._gone(run, job, report)
@@ -204,7 +212,10 @@ class Reconciler:
         return True
 
     def _end_strays(self, jobs: Jobs, reports: dict[str, JobReport], named: Collection[str]) -> None:
-        """End the jobs that no run names: theirs was stopped, removed, or put into the queue anew."""
+        """End the jobs that no run names: theirs was stopped, removed, or put into the queue anew.
+
+        Ray cannot take back one that has not started. Where its worker comes after all, it finds nobody waiting for it.
+        """
         alive = {job for job, report in reports.items() if not report.state.over}
         strays = alive - set(named)
         for job in sorted(strays - self._strays):
@@ -213,7 +224,11 @@ class Reconciler:
         self._strays = strays
 
     def _submit(self, jobs: Jobs, rows: Iterable[Row], reports: dict[str, JobReport], key: str) -> None:
+        """Submit what waits, in the queue's order, but no more than `PENDING` beyond what has room."""
+        room = PENDING - sum(report.state is JobState.PENDING for report in reports.values())
         for run, status in rows:
+            if room <= 0:
+                return
             if status.state is not RunState.QUEUED or status.job is not None:
                 continue
             before = clustered.run_key(run, status, key)
@@ -221,6 +236,7 @@ class Reconciler:
                 continue  # its last job is still ending
             job = clustered.give_job(self.queue, run, key)
             if job is not None:
+                room -= 1
                 self._say(f"submitting {run.study_name}/{run.name} as {job}")
                 jobs.submit(worker_job(run, job, status.demand or Demand()))
 

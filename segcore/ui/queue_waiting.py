@@ -1,4 +1,4 @@
-"""What waits, in the sidebar: for this machine in an order that can be changed; for the cluster, with what it lacks."""
+"""What waits, in the sidebar: in an order that can be changed, until the cluster has it; then with what it lacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SHOWN = 5
 """Waiting runs in sight; the others are folded away."""
 LISTED = 50
 """Waiting runs that can be moved at all; the others are counted."""
-SUBMITTING = "It is about to be handed over to the cluster."
+SUBMITTED = "It has just been handed over."
+LATER = "It is handed over to the cluster once those before it have found room."
 
 Row = tuple[Run, Status]
 
@@ -32,12 +33,16 @@ def title(run: Run) -> str:
 
 def draw(store: RunStore, waiting: Sequence[Row]) -> bool:
     """Draw what waits, in its order; return whether all of it is to be cancelled."""
-    places = [place for place, (_, status) in enumerate(waiting) if status.where is Where.HERE]
-    on_cluster = [row for row in waiting if row[1].where is Where.CLUSTER]
-    if places:
-        _list([_Here(store, waiting, places, number) for number in range(len(places))])
-    if on_cluster:
-        _list([_There(store, row) for row in on_cluster])
+    lines = [_Line(store, run, status) for run, status in waiting]
+    here = [place for place, line in enumerate(lines) if line.status.where is Where.HERE]
+    handed_over = [place for place, line in enumerate(lines) if line.status.job is not None]
+    later = [place for place in range(len(lines)) if place not in {*here, *handed_over}]
+    for places in (here, later):
+        for line, place in enumerate(places):
+            lines[place].among(places, line)
+    for places in (here, handed_over, later):
+        if places:
+            _list([lines[place] for place in places])
     return len(waiting) > 1 and st.button(
         f"Cancel all {len(waiting)} waiting …",
         key=Key.QUEUE_CANCEL_ALL,
@@ -46,62 +51,67 @@ def draw(store: RunStore, waiting: Sequence[Row]) -> bool:
     )
 
 
-class _Here:
-    """A run that waits for this machine; its buttons move and cancel it."""
+class _Line:
+    """One waiting run."""
 
-    def __init__(self, store: RunStore, waiting: Sequence[Row], places: Sequence[int], number: int) -> None:
-        self.store, self.places, self.number = store, places, number
-        self.run, self.status = waiting[places[number]]
+    def __init__(self, store: RunStore, run: Run, status: Status) -> None:
+        self.store, self.run, self.status = store, run, status
+        self._places: Sequence[int] = ()
+        self._number = 0
 
-    @property
-    def heading(self) -> str:
-        return f"waiting · study {escape(self.run.study_name)}"
-
-    def draw(self) -> None:
-        name, places, number = f"{self.run.study_name}/{self.run.name}", self.places, self.number
-        with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xxsmall"):
-            race = f" · at epoch {self.status.epoch} (race)" if self.status.standing else ""
-            st.markdown(f":small[{number + 1}\\. {title(self.run)}{race}]", width="stretch")
-            for key, icon, help, target in (
-                (Key.QUEUE_FIRST, ":material/vertical_align_top:", "Train it next", 0),
-                (Key.QUEUE_UP, ":material/arrow_upward:", "One place up", number - 1),
-                (Key.QUEUE_DOWN, ":material/arrow_downward:", "One place down", number + 1),
-            ):
-                possible = 0 <= target < len(places) and target != number
-                st.button(
-                    "",
-                    key=key.of(name),
-                    icon=icon,
-                    help=help,
-                    type="tertiary",
-                    disabled=not possible,
-                    on_click=queue_actions.move,
-                    # Its place among all that wait: those of the cluster stand between them.
-                    args=(self.store, self.run, places[target] if possible else 0),
-                )
-            _cancel_button(self.store, self.run)
-
-
-class _There:
-    """A run that waits for the cluster, which decides on the order."""
-
-    def __init__(self, store: RunStore, row: Row) -> None:
-        self.store = store
-        self.run, self.status = row
+    def among(self, places: Sequence[int], number: int) -> None:
+        """Let it change places with others: those of the queue in `places`, of which it has the one at `number`."""
+        self._places, self._number = places, number
 
     @property
     def heading(self) -> str:
-        reason = self.status.message or SUBMITTING
-        return f"waiting for the cluster · study {escape(self.run.study_name)}  \n{escape(reason)}"
+        """What it stands below, as Markdown."""
+        study = f"study {escape(self.run.study_name)}"
+        if self.status.where is Where.HERE:
+            return f"waiting · {study}"
+        if self.status.job is None:
+            return f"next for the cluster · {study}"
+        return f"waiting on the cluster · {study}  \n{escape(self.status.message or SUBMITTED)}"
 
     def draw(self) -> None:
+        """Draw its name and the buttons that move and cancel it; once the cluster has it, it cannot be moved."""
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xxsmall"):
+            number = f"{self._number + 1}\\. " if self._places else ""
             race = f" · at epoch {self.status.epoch} (race)" if self.status.standing else ""
-            st.markdown(f":small[{title(self.run)}{race}]", width="stretch")
-            _cancel_button(self.store, self.run)
+            st.markdown(f":small[{number}{title(self.run)}{race}]", width="stretch")
+            if self._places:
+                self._moves()
+            st.button(
+                "",
+                key=queue_actions.stop_key(self.run),
+                icon=":material/close:",
+                help="Take it out of the queue",
+                type="tertiary",
+                on_click=queue_actions.stop,
+                args=(self.store, self.run),
+            )
+
+    def _moves(self) -> None:
+        name = f"{self.run.study_name}/{self.run.name}"
+        for key, icon, help, target in (
+            (Key.QUEUE_FIRST, ":material/vertical_align_top:", "Train it next", 0),
+            (Key.QUEUE_UP, ":material/arrow_upward:", "One place up", self._number - 1),
+            (Key.QUEUE_DOWN, ":material/arrow_downward:", "One place down", self._number + 1),
+        ):
+            possible = 0 <= target < len(self._places) and target != self._number
+            st.button(
+                "",
+                key=key.of(name),
+                icon=icon,
+                help=help,
+                type="tertiary",
+                disabled=not possible,
+                on_click=queue_actions.move,
+                args=(self.store, self.run, self._places[target] if possible else 0),
+            )
 
 
-def _list(lines: Sequence[_Here] | Sequence[_There]) -> None:
+def _list(lines: Sequence[_Line]) -> None:
     """Draw lines, each below its heading where that changes, the later ones folded away."""
     with st.container(gap="xxsmall"):
         shown = len(lines) if len(lines) <= SHOWN + 1 else SHOWN  # no fold for a single line
@@ -114,7 +124,7 @@ def _list(lines: Sequence[_Here] | Sequence[_There]) -> None:
                     st.caption(f"and {len(lines) - LISTED:,} more")
 
 
-def _some(lines: Sequence[_Here] | Sequence[_There], heading: str) -> str:
+def _some(lines: Sequence[_Line], heading: str) -> str:
     """Draw lines below those with `heading`; return the last heading."""
     for line in lines:
         if line.heading != heading:
@@ -123,15 +133,3 @@ def _some(lines: Sequence[_Here] | Sequence[_There], heading: str) -> str:
         with errors_shown():
             line.draw()
     return heading
-
-
-def _cancel_button(store: RunStore, run: Run) -> None:
-    st.button(
-        "",
-        key=queue_actions.stop_key(run),
-        icon=":material/close:",
-        help="Take it out of the queue",
-        type="tertiary",
-        on_click=queue_actions.stop,
-        args=(store, run),
-    )

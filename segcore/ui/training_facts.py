@@ -84,13 +84,14 @@ def expected_memory(run: Run, status: Status) -> float | None:
     known = catalogued(config.encoder, config.decoder, classes, recipe.image_size)
     if known is None:
         return None
-    gpu = (status.device or "").startswith("cuda")
+    gpu = (status.device or "").startswith("cuda") or bool(status.demand and status.demand.gpus)
     try:
         precision = (Study(run.path.parent).execution() or {}).get("precision", recipe.precision)
     except WorkspaceError:
         precision = recipe.precision
     half = precision in ("bf16", "fp16")
-    return need(known, classes, recipe.image_size, half=half, gpu=gpu).of(recipe.batch_size)
+    share = -(-recipe.batch_size // recipe.gpus_per_run)  # of the leading process, which measures its own
+    return need(known, classes, recipe.image_size, half=half, gpu=gpu).of(share)
 
 
 def _extensions(run: Run) -> Sequence[Mapping[str, Any]]:

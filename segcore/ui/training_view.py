@@ -135,7 +135,8 @@ def waiting_text(store: RunStore, run: Run) -> str:
     if status.standing:
         return "Once all of them have come so far it goes on, unless its backbone is clearly behind."
     if status.where is Where.CLUSTER:
-        return escape(" ".join(filter(None, [status.message or queue_waiting.SUBMITTING, status.hint])))
+        otherwise = queue_waiting.LATER if status.job is None else queue_waiting.SUBMITTED
+        return escape(" ".join(filter(None, [status.message or otherwise, status.hint])))
     waiting = [other for other, state in store.statuses(waiting) if state.where is Where.HERE]
     if run not in waiting:
         return "It is about to start."

@@ -58,4 +58,4 @@ class PretendedJobs:
 
     def _answer(self) -> None:
         if self.gone:
-            raise ClusterError("The cluster does not do what it is asked: Failed to connect.")
+            raise ClusterError("The cluster does not answer: Failed to connect.")
