@@ -375,7 +375,7 @@ def test_a_prediction_that_failed_was_not_cancelled(open_app: OpenApp, monkeypat
     app = open_app(PAGE)
     app.run()
     assert not app.exception and "was cancelled" not in texts(app)
-    assert ["too wide"] == [error.value for error in app.error]
+    assert [error.value for error in app.error] == ["too wide"]
 
 
 def test_absent_class_has_no_iou_and_the_note_says_so() -> None:
