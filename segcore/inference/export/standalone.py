@@ -51,7 +51,7 @@ def predict(image: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    picture = Image.open(sys.argv[1])
+    picture: Image.Image = Image.open(sys.argv[1])
     if picture.mode.startswith("I"):  # 16 bits, which Pillow would cut off rather than scale
         picture = Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
     mask = Image.fromarray(predict(np.asarray(picture.convert("RGB"))))
