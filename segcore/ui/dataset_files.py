@@ -31,12 +31,22 @@ def draw(dataset: Dataset) -> None:
         waiting = ", ".join(RunStore(store.workspace).unfinished_on(dataset.name))
         confirm(
             f"Remove dataset {dataset.name}?",
-            "Its entry here goes to the trash; your image and mask files are not touched. "
-            "Studies that used it keep their results."
+            f"{_lost(dataset)} Studies that used it keep their results."
             + (f" Unfinished runs of {waiting} can then not be resumed." if waiting else ""),
             "Remove the dataset",
             partial(_remove, store, dataset.name),
         )
+
+
+def _lost(dataset: Dataset) -> str:
+    """Say what goes to the trash with a dataset: files that were unpacked or drawn for it lie in its own folder."""
+    own, folder = {"image": dataset.config.images, "mask": dataset.config.masks}, dataset.path.resolve()
+    inside = [what for what, place in own.items() if place.resolve().is_relative_to(folder)]
+    outside = [what for what in own if what not in inside]
+    lost = "Its entry here goes to the trash"
+    if inside:
+        lost += f", together with the {' and '.join(inside)} files that lie in it"
+    return f"{lost}; your {' and '.join(outside)} files are not touched." if outside else f"{lost}."
 
 
 def _remove(store: DatasetStore, name: str) -> None:

@@ -75,7 +75,11 @@ def _verdict(found: Leakage, split: Split) -> None:
     score = found.score(split)
     if score.pairs == 0:
         among = ", ".join(plural(count, kind) for kind, count in found.counts().items() if count)
-        rest = f"What was found ({among}) stands within one part." if among else "No two images show the same ground."
+        rest = (
+            f"What was found ({among}) stands within the parts, not across them."
+            if among
+            else "No two images show the same ground."
+        )
         st.success(f"**Leak score 0 %.** {rest}", icon=":material/verified:")
         return
     said = (
@@ -167,7 +171,7 @@ def _pairs(dataset: Dataset, found: Leakage, split: Split | None) -> None:
     part = split.part_of() if split else {}
     with st.container(horizontal=True, gap="small"):
         for leak in shown:
-            with st.container(border=True, width=360, gap="small"):
+            with st.container(border=True, width=300, gap="small"):
                 _pair(leak, part, thumbs)
 
 

@@ -15,6 +15,8 @@ from segcore.ui.components import progress_bar
 from segcore.ui.state import Key
 
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
+LEFT_OUT = "left out"
+"""The kind of problem that is none: a person left the image out."""
 SWATCH = st.column_config.ImageColumn("", width=40)
 SHARES = {
     name.lower(): st.column_config.TextColumn(name, alignment="right") for name in ("All images", *PARTS.values())

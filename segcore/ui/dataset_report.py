@@ -15,7 +15,7 @@ from segcore.decisions import SNAP_STEPS, Decision, Exclude, Map, Snap
 from segcore.text import UNKNOWN, percent, plural
 from segcore.ui.components import escape, swatch
 from segcore.ui.dataset_decisions import decide, history
-from segcore.ui.dataset_parts import SWATCH, class_column, pictures
+from segcore.ui.dataset_parts import LEFT_OUT, SWATCH, class_column, pictures
 from segcore.ui.state import Key
 
 SHOWN = 6
@@ -63,7 +63,9 @@ def _usable(dataset: Dataset, problems: Sequence[Problem]) -> list[str]:
 def _kind(dataset: Dataset, kind: str, problems: Sequence[Problem], thumbs: Mapping[str, Path | None]) -> None:
     """Draw one kind of problem: how often, examples, and the action that mends it."""
     out = sum(problem.excluded for problem in problems)
-    title = f"{kind[:1].upper()}{kind[1:]}: {len(problems):,}" + (" left out" if out == len(problems) else "")
+    title = f"{kind[:1].upper()}{kind[1:]}: {len(problems):,}"
+    if kind != LEFT_OUT and out == len(problems):
+        title += " left out"
     icon = ":material/block:" if out else ":material/info:"
     with st.expander(escape(title), icon=icon):
         _messages(problems)
@@ -140,7 +142,7 @@ def _unknown(dataset: Dataset, found: CheckReport) -> None:
             hide_index=True,
             column_config={
                 "color": SWATCH,
-                "value": "Colour",
+                "value": "In the masks",
                 "pixels": "Pixels",
                 "images": "Images",
                 "for example": "For example",
@@ -160,16 +162,16 @@ def _map(dataset: Dataset, unknown: Sequence[UnknownValue]) -> None:
     place = left.selectbox(
         "This colour", range(len(unknown)), format_func=lambda number: unknown[number].text, key=Key.CHECK_VALUE
     )
-    chosen, names = unknown[place], [info.name for info in dataset.table.classes]
-    options = [None, *names]
+    chosen = unknown[place]
+    options = ["", *(info.name for info in dataset.table.classes)]  # no class is called nothing: that is ignored
     means = right.selectbox(
         "Stands for",
         options,
         index=options.index(chosen.action.to) if chosen.action.to in options else 0,
-        format_func=lambda name: "ignored" if name is None else name,
+        format_func=lambda name: name or "ignored",
         key=Key.CHECK_MEANS.of(chosen.text),
     )
-    meaning = Map(value=chosen.value, to=means)
+    meaning = Map(value=chosen.value, to=means or None)
     if st.button(_offer(meaning), key=Key.CHECK_MAP, icon=":material/gavel:"):
         decide(dataset, meaning)
 

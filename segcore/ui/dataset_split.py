@@ -19,6 +19,9 @@ from segcore.ui.components import ago, escape, show_error, swatch
 from segcore.ui.dataset_parts import PARTS, SHARES, SWATCH, class_column, parts, pictures
 from segcore.ui.state import Key
 
+_CHOSEN = "dataset.split.chosen:{}"
+"""Session key of the image that may be moved, of the dataset in that directory."""
+
 
 def draw(dataset: Dataset) -> None:
     """Draw the split that new studies take, and what changes it.
@@ -125,7 +128,12 @@ def _thumbnails(dataset: Dataset) -> None:
         names = names[: gallery.LARGEST]
     thumbs = pictures(dataset, names)
     items = [gallery.Item(name, name, thumbs[name], told=f"Scene {groups[name]}") for name in names]
-    chosen = gallery.draw(items, key=Key.SPLIT_GALLERY.of(part), height=260, label=f"{PARTS[part]} images")
+    # The gallery tells a choice once; kept, it outlasts the buttons below.
+    state, kept = st.session_state, _CHOSEN.format(dataset.path)
+    before = state.get(kept) if state.get(kept) in names else None
+    label = f"{PARTS[part]} images"
+    chosen = gallery.draw(items, key=Key.SPLIT_GALLERY.of(part), selected=before, height=260, label=label) or before
+    state[kept] = chosen
     if chosen is None:
         st.caption("Choose an image to move it, or its whole scene, into another part.")
         return

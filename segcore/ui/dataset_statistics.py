@@ -71,6 +71,7 @@ def _sizes(dataset: Dataset) -> content.ObjectSizes | None:
             return None
         with errors_shown(), progress_bar("Measuring things in the masks") as progress:
             state[kept] = content.object_sizes(dataset, progress)
+            st.rerun()  # without the button
     found: content.ObjectSizes | None = state.get(kept)
     return found
 

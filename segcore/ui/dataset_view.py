@@ -18,6 +18,7 @@ from segcore.ui import (
     dataset_split,
 )
 from segcore.ui.components import errors_shown, progress_bar
+from segcore.ui.dataset_parts import LEFT_OUT
 from segcore.ui.state import Key, Param, open_tab, remember, remembered
 
 TABS: dict[str, Callable[[Dataset], None]] = {
@@ -42,8 +43,9 @@ def about(dataset: Dataset, changed: bool) -> None:
     ]
     if dataset.config.synthetic:
         facts.append(":blue-badge[synthetic: drawn by a program, not photographed]")
-    if report.problems:
-        facts.append(f":orange-badge[{plural(len(report.problems), 'problem')}, see Check]")
+    problems = sum(problem.kind != LEFT_OUT for problem in report.problems)
+    if problems:
+        facts.append(f":orange-badge[{plural(problems, 'problem')}, see Check]")
     if report.unknown_count:
         facts.append(f":orange-badge[{plural(report.unknown_count, 'unknown colour')}, see Check]")
     if dataset.config.decisions:

@@ -13,7 +13,7 @@ import streamlit as st
 
 from segcore.config import IGNORE_INDEX
 from segcore.data.readers import resize_labels
-from segcore.errors import NotFoundError
+from segcore.errors import NotFoundError, SegcoreError
 from segcore.evaluation.confusion import confusion_counts
 from segcore.evaluation.metrics import Scores, scores
 from segcore.models import catalog
@@ -87,10 +87,14 @@ def _look(run: Run, source: Source, key: Hashable, weights: readers.Stamp) -> An
     else:
         image = source.read()
         st.session_state[_BEGUN] = key
-        with progress_bar(f"{catalog.title(run.config.encoder)} looks at the image, window by window") as progress:
-            progress(0, 1)
-            with lock:
-                found = _in_windows(predictor, image, view, progress)
+        try:
+            with progress_bar(f"{catalog.title(run.config.encoder)} looks at the image, window by window") as progress:
+                progress(0, 1)
+                with lock:
+                    found = _in_windows(predictor, image, view, progress)
+        except SegcoreError:  # what failed was not cancelled
+            st.session_state.pop(_BEGUN)
+            raise
         st.session_state.pop(_BEGUN)
     assert found.entropy is not None
     labels, confidence, entropy = in_view(source, found.labels, found.confidence, found.entropy)

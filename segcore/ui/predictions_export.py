@@ -13,7 +13,7 @@ import streamlit as st
 from segcore.inference.export import FORMATS, Exported, Format, apart
 from segcore.runs import Run
 from segcore.text import plural
-from segcore.ui import predictions_choice
+from segcore.ui import predictions_choice, readers
 from segcore.ui.components import errors_shown, escape, progress_bar, size
 from segcore.ui.state import Key
 
@@ -66,8 +66,7 @@ def draw(runs: Sequence[Run]) -> None:
             persist_state="session",
         )
         st.caption(FORMATS[format])
-        stat = run.best_weights.stat()
-        key, shelf = (str(run.path), stat.st_mtime_ns, stat.st_size, format), _shelf()
+        key, shelf = (*readers.stamp(run.best_weights), format), _shelf()
         done = shelf.find(key)
         if done is None:
             pressed = st.button("Export", key=Key.EXPORT, icon=":material/deployed_code:", type="primary")

@@ -20,7 +20,7 @@ from segcore.ui import predictions_pick, predictions_suspects
 from segcore.ui.components import errors_shown, name_unreadable
 from segcore.ui.predictions_choice import run_title
 from segcore.ui.predictions_pick import Picture
-from segcore.ui.state import Key, Param, choose, unlink
+from segcore.ui.state import Key, Param, choose, remember, remembered, unlink
 
 WORST, DIFFER, SUSPECTS = "worst", "differ", "suspects"
 RANKINGS = {WORST: "Worst first", DIFFER: "Where two backbones differ", SUSPECTS: "Label suspects"}
@@ -51,16 +51,17 @@ class Judges:
 def draw(runs: Sequence[Run], datasets: DatasetStore) -> None:
     """Draw the panel, folded until it is opened, for the study of the networks that the page shows.
 
-    What is chosen in it stands in the address, which opens it.
+    What is chosen in it stands in the address, which opens it, as coming back from another page does.
     """
-    state, in_url = st.session_state, st.query_params.get(Param.FIND)
-    if in_url in RANKINGS and (Key.FIND_PANEL not in state or in_url != state.get(_SEEN)):
-        state[Key.FIND_PANEL], state[Key.FIND_RANKING] = True, in_url
+    state, wanted = st.session_state, remembered(Param.FIND)
+    if wanted in RANKINGS and (Key.FIND_PANEL not in state or wanted != state.get(_SEEN)):
+        state[Key.FIND_PANEL], state[Key.FIND_RANKING] = True, wanted
     panel = st.expander(
         "Find images", key=Key.FIND_PANEL, icon=":material/image_search:", on_change="rerun", expanded=False
     )
     if not panel.open:
-        unlink(Param.FIND, *_ALL_CHOICES)
+        remember(Param.FIND, None)
+        unlink(*_ALL_CHOICES)
         return
     with panel, errors_shown():
         try:
@@ -89,7 +90,8 @@ def _draw(shown: Sequence[Run], dataset: Dataset) -> None:
         persist_state="session",
     )
     assert kind is not None
-    st.query_params[Param.FIND] = st.session_state[_SEEN] = kind
+    remember(Param.FIND, kind)
+    st.session_state[_SEEN] = kind
     unlink(*_ALL_CHOICES - _CHOICES[kind])
     finished = [run for run in counted if run.status.state is RunState.FINISHED]
     if kind == WORST:

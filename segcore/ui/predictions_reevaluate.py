@@ -38,11 +38,12 @@ def draw(runs: Sequence[Run]) -> None:
     with panel, errors_shown():
         run = predictions_choice.one_of(runs, Key.EVALUATE_RUN)
         said = run.reevaluating.read(Reevaluating)
-        if said is not None and said.state == "running":
-            live(draw_progress, run, active=lambda: run.reevaluating.running())
-        else:
-            _draw_ended(said)
-            _draw_form(run)
+        with st.container():  # what comes and goes stands in here, so that the results keep their place
+            if said is not None and said.state == "running":
+                live(draw_progress, run, active=lambda: run.reevaluating.running())
+            else:
+                _draw_ended(said)
+                _draw_form(run)
         results.draw(run, said.key if said is not None and said.state == "finished" else "")
 
 

@@ -90,7 +90,7 @@ def _draw_search(search: Search) -> None:
     done, total = len(search.found()), len(search.images)
     if done == total:
         return
-    label = f"Look at the other {total - done:,} images" if done else f"Look at all {plural(total, 'validation image')}"
+    label = f"Look at {'the other' if done else 'all'} {plural(total - done, 'validation image')}"
     with st.container(horizontal=True, vertical_alignment="center"):
         asked = st.button(label, key=Key.FIND_SEARCH, icon=":material/troubleshoot:", type="primary")
         st.caption(

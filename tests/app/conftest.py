@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from segcore.runs import Run
@@ -19,6 +21,16 @@ ROOT = Path(__file__).resolve().parents[2]
 OpenApp = Callable[..., AppTest]
 
 LONG = "a-study-whose-name-is-as-long-as-names-are-allowed-to-be-" + "x" * 23
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_look_at_installed_packages() -> Iterator[None]:
+    """Each AppTest reads the metadata of all installed packages, for components of others: a quarter of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        scan = getattr(manifest_scanner, "scan_component_manifests", None)
+        if scan is not None:  # it is Streamlit's own affair, which another version may do otherwise
+            patch.setattr(manifest_scanner, "scan_component_manifests", cache(scan))
+        yield
 
 
 @pytest.fixture

@@ -10,15 +10,16 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from segcore.config import ClassInfo, DatasetConfig, Recipe
+from segcore.data.layouts import recognised
 from segcore.data.prepared import prepare, prepared_size
 from segcore.data.store import DatasetStore
 from segcore.data.thumbnails import thumbnails
 from segcore.decisions import Decision, Exclude, Ignore, Merge, Recolor, Rename, Use, replay
 from segcore.errors import ConfigError
-from segcore.ui import dataset_augment, dataset_classes, dataset_form, dataset_view, gallery
+from segcore.ui import dataset_augment, dataset_classes, dataset_files, dataset_form, dataset_view, gallery
 from segcore.ui.state import Key
 from segcore.workspace import Workspace
-from tests import factories
+from tests import factories, miniatures
 from tests.app.conftest import OpenApp, texts
 
 PAGE = "pages/dataset.py"
@@ -210,6 +211,8 @@ def test_what_the_check_proposes_is_done_on_a_press(open_app: OpenApp, workspace
     assert not app.main.error
     assert len(dataset.names) == 8
     assert dataset.config.decisions
+    assert "problem" not in texts(app).partition("decision")[0]
+    assert any(box.label.replace("\\", "") == "Left out: 1" for box in app.expander)
 
 
 def test_what_is_wrong_with_each_file_is_read_whole(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:
@@ -248,6 +251,19 @@ def test_kinds_of_problems_share_the_bar_that_makes_their_thumbnails(
     app = open_app(PAGE, tab="Check")
     assert not app.exception
     assert list((dataset.path / "thumbnails").glob("*.jpg"))
+
+
+def test_removing_tells_which_files_go_with_it(workspace: Workspace, tmp_path: Path) -> None:
+    store = DatasetStore(workspace)
+    theirs = factories.add_dataset(workspace, tmp_path / "source")
+    assert dataset_files._lost(theirs).endswith("trash; your image and mask files are not touched.")
+    miniatures.coco(tmp_path / "coco")
+    drawn = store.add_guess(recognised(tmp_path / "coco", name="drawn"))
+    assert "together with the mask files that lie in it; your image files" in dataset_files._lost(drawn)
+    own = store.new_staging()
+    miniatures.folders(own / "source")
+    unpacked = store.add_guess(recognised(own / "source", name="unpacked"), own=own)
+    assert dataset_files._lost(unpacked).endswith("together with the image and mask files that lie in it.")
 
 
 def test_removing_asks_and_leaves_the_sources(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:

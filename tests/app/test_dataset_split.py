@@ -15,7 +15,7 @@ from segcore.data.dataset import Dataset
 from segcore.data.split_versions import split_versions
 from segcore.data.store import DatasetStore
 from segcore.store import RunStore
-from segcore.ui import dataset_divide
+from segcore.ui import dataset_divide, dataset_split
 from segcore.ui.state import Key
 from segcore.workspace import Workspace
 from tests import factories
@@ -162,6 +162,18 @@ def test_a_scene_or_an_image_is_moved_by_hand(whole: bool, dataset: Dataset) -> 
     app.button(key=Key.SPLIT_MOVE.of("test")).click().run()
     assert not app.exception
     assert len(dataset.split.test) == (2 if whole else 1) and name in dataset.split.test
+
+
+def test_what_was_chosen_stays_until_it_is_moved(dataset: Dataset) -> None:
+    assert dataset.split is not None
+    name = dataset.split.val[0]
+    app = open_split(dataset)
+    app.session_state[dataset_split._CHOSEN.format(dataset.path)] = name
+    app.run().toggle(key=Key.SPLIT_WHOLE).set_value(False).run()
+    app.button(key=Key.SPLIT_MOVE.of("test")).click().run()
+    assert not app.exception
+    assert dataset.split.test == (name,)
+    assert any("Choose an image" in caption.value for caption in app.caption)
 
 
 def test_changes_that_no_study_used_can_be_taken_back(dataset: Dataset) -> None:

@@ -20,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 
 from segcore.data.readers import read_image, read_mask, resize_labels
 from segcore.data.store import Dataset
-from segcore.errors import ImageReadError, SegcoreError
+from segcore.errors import ConfigError, ImageReadError, SegcoreError
 from segcore.evaluation.confusion import confusion_counts
 from segcore.evaluation.metrics import scores
 from segcore.inference import large
@@ -364,6 +364,18 @@ def test_a_cancelled_prediction_waits_to_be_asked_again(open_app: OpenApp, monke
     next(button for button in app.button if button.label == "Predict this image").click().run()
     assert not app.exception
     assert len(asked) == 2 and seen(app) is not None
+
+
+@pytest.mark.usefixtures("cropping")
+def test_a_prediction_that_failed_was_not_cancelled(open_app: OpenApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Iterator[Band]:
+        raise ConfigError("too wide")
+
+    monkeypatch.setattr(large, "predict", refuse)
+    app = open_app(PAGE)
+    app.run()
+    assert not app.exception and "was cancelled" not in texts(app)
+    assert [error.value for error in app.error] == ["too wide"]
 
 
 def test_absent_class_has_no_iou_and_the_note_says_so() -> None:

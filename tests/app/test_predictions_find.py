@@ -175,9 +175,14 @@ def test_what_is_chosen_stands_in_the_address_while_the_panel_is_open(
     app.segmented_control(key=Key.FIND_RANKING).set_value(predictions_find.SUSPECTS).run()
     assert address(app, "find") == predictions_find.SUSPECTS and not {"first", "second", "by"} & set(app.query_params)
     assert address(app, "agree") == f"{runs[0].name},{runs[2].name}"
+    app.switch_page("pages/overview.py").run()
+    app.switch_page(PAGE).run()
+    assert address(app, "find") == predictions_find.SUSPECTS, "as it was left"
     app.session_state[Key.FIND_PANEL] = False
     app.run()
-    assert not {"find", "agree", *link} & set(app.query_params)
+    app.switch_page("pages/overview.py").run()
+    app.switch_page(PAGE).run()
+    assert not app.exception and not {"find", "agree", *link} & set(app.query_params)
 
 
 def address(app: AppTest, name: str) -> str:

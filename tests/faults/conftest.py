@@ -19,7 +19,7 @@ from segcore.runs import Run
 from segcore.status import RunState
 from segcore.store import RunStore
 from segcore.workspace import HOME_VARIABLE
-from tests.faults.lab import ROOT, Lab, Outcome, check_tidy
+from tests.faults.lab import Lab, Outcome, check_tidy
 from tests.faults.queueing import Queue, processes
 
 
@@ -54,17 +54,6 @@ class SmallDisk:
 def linux_only() -> None:
     if sys.platform != "linux":
         pytest.skip("the faults are made with what Linux has: /proc, limits set from outside, mounted disks")
-
-
-@pytest.fixture(scope="session")
-def session_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with pytest.MonkeyPatch.context() as patch:
-        # For the process that forks the workers: where the code is, and that there is no network.
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        lab = Lab(tmp_path_factory.mktemp("lab"))
-        yield lab
-        lab.clear()
 
 
 @pytest.fixture

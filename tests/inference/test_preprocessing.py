@@ -102,6 +102,14 @@ def test_one_image_on_all_four_ways(
     assert difference.mean() < 0.01
 
 
+def test_the_script_scales_16_bits_as_the_reader_does(bundle_of: Callable[[str], Path], tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 2**16, (64, 64), dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    predictor = Predictor.load(bundle_of("crop"), device="cpu")
+    labels = script(bundle_of("crop"), tmp_path / "deep.png", tmp_path / "mask.png")
+    assert (labels == predictor.predict(read_image(tmp_path / "deep.png")).labels).mean() >= 0.99
+
+
 def recorded(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[np.ndarray]:
     """Have `standalone` work in a bundle's folder, and fill the list with what its network is given."""
     given: list[np.ndarray] = []

@@ -1,7 +1,6 @@
 """Predict the mask of an image with the network beside this file: python predict.py IMAGE MASK.png
 
-Needs onnxruntime, numpy and Pillow alone. The mask is a palette PNG whose values are the rows of classes.csv. For a
-network of crops, memory grows with the image: 4 bytes for each pixel and class.
+Needs onnxruntime, numpy and Pillow alone. The mask is a palette PNG whose values are the rows of classes.csv.
 """
 
 import csv
@@ -30,7 +29,7 @@ def predict(image: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
     facts = json.loads((HERE / "preprocessing.json").read_text(encoding="utf-8"))
     side, (height, width), image, bell = facts["image_size"], image.shape[:2], image.transpose(2, 0, 1), 1
-    if facts["geometry"] == "crop":  # at native scale, in blended windows; small images are filled up with black
+    if facts["geometry"] == "crop":  # in blended windows, held at 4 bytes a pixel and class; black fills up
         image = np.pad(image, ((0, 0), (0, max(0, side - height)), (0, max(0, side - width))))
         bell = np.outer(*[np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2] * 2)
     else:  # the whole, resized
@@ -52,7 +51,10 @@ def predict(image: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    mask = Image.fromarray(predict(np.asarray(Image.open(sys.argv[1]).convert("RGB"))))
+    picture: Image.Image = Image.open(sys.argv[1])
+    if picture.mode.startswith("I"):  # 16 bits, which Pillow would cut off rather than scale
+        picture = Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
+    mask = Image.fromarray(predict(np.asarray(picture.convert("RGB"))))
     with open(HERE / "classes.csv", newline="", encoding="utf-8") as table:
         mask.putpalette([int(row[color]) for row in csv.DictReader(table) for color in "rgb"])
     mask.save(sys.argv[2])
