@@ -44,13 +44,28 @@ Row = tuple[Run, Status]
 class Reconciler:
     """Submits what waits for the cluster and follows its jobs; `cycle` is one round."""
 
-    def __init__(self, workspace: Workspace, connect: Callable[[str], Jobs], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        connect: Callable[[str], Jobs],
+        say: Callable[[str], None],
+        mirror: Callable[[Run], None],
+    ) -> None:
+        """Begin with nothing known; everything stands in files.
+
+        Args:
+            workspace: whose runs it looks after.
+            connect: address -> the cluster there; raises ClusterError.
+            say: writes a line to the log.
+            mirror: sees that what a run has come to is sent to a tracking server, if there is one.
+        """
         self.workspace = workspace
         self.queue = RunQueue(workspace)
         self.idle = False
         """Whether nothing is left to do, as far as was seen in the last round."""
         self._connect = connect
         self._say = say
+        self._mirror = mirror
         self._jobs: Jobs | None = None
         self._address = ""
         self._capacity: Capacity | None = None
@@ -152,6 +167,7 @@ class Reconciler:
     def _settle(self, jobs: Jobs, run: Run, status: Status, job: str, report: JobReport | None) -> None:
         """Bring one run and its job together."""
         if status.state is not RunState.QUEUED:
+            self._mirror(run)
             if report is not None and not report.state.over:
                 return  # its worker speaks for itself
             if status.state in (RunState.RUNNING, RunState.INTERRUPTED):

@@ -87,7 +87,7 @@ class Scheduler:
             return
         os.environ[HOME_VARIABLE] = str(self.workspace.root)
         mine = _identity(lock)
-        self._reconciler = Reconciler(self.workspace, RayJobs, say)
+        self._reconciler = Reconciler(self.workspace, RayJobs, say, self.mirror)
         self._reconciler.start()
         try:
             # Where the workspace was removed, whatever is there now is another one's.

@@ -36,12 +36,13 @@ class Bench:
         self.store = store
         self.jobs = PretendedJobs()
         self.said: list[str] = []
+        self.mirrored: list[Run] = []
         store.set_queue(cluster=ADDRESS)
         self.restart()
 
     def restart(self) -> None:
         """Be the next scheduler: nothing is remembered that does not stand in files."""
-        self.reconciler = Reconciler(self.store.workspace, self._connect, self.said.append)
+        self.reconciler = Reconciler(self.store.workspace, self._connect, self.said.append, self.mirrored.append)
 
     def _connect(self, address: str) -> PretendedJobs:
         assert address == ADDRESS
@@ -95,6 +96,21 @@ def test_a_waiting_run_becomes_one_job_that_asks_for_what_it_needs(bench: Bench)
     assert job.environment["SEGCORE_JOB"] == job.id
     assert str(run.path) in job.command
     assert run.state is RunState.QUEUED
+
+
+def test_what_trains_on_the_cluster_is_mirrored_until_its_job_is_forgotten(bench: Bench) -> None:
+    run = bench.queue()
+    bench.round()
+    assert not bench.mirrored, "nothing has begun"
+    job = bench.start(run)
+    bench.round()
+    assert set(bench.mirrored) == {run}
+    bench.mirrored.clear()
+    run.write_status(replace(run.status, state=RunState.FINISHED))
+    bench.jobs.set(job, JobState.SUCCEEDED, exit_code=0)
+    for _ in range(3):
+        bench.round()
+    assert bench.mirrored == [run], "how it ended, once"
 
 
 def test_runs_are_submitted_in_the_queues_order_and_runs_of_this_machine_are_not(bench: Bench) -> None:
