@@ -91,16 +91,8 @@ def _news() -> None:
         when = "" if time.time() - found.asked < 2 * ASK_SECONDS else f" ({ago(found.asked)})"
         st.caption(f":material/dns: {escape(found.text + when)}", help=escape(found.address))
     else:
-        not_answering(found)
-
-
-def not_answering(found: News) -> None:
-    """Say that the cluster does not answer, since when and why."""
-    st.warning(
-        f"{escape(found.text)} Runs on this machine go on."
-        + (f"  \n:small[{escape(found.problem)}]" if found.problem else ""),
-        icon=":material/cloud_off:",
-    )
+        why = f"  \n:small[{escape(found.problem)}]" if found.problem else ""
+        st.warning(f"{escape(found.text)} Runs on this machine go on.{why}", icon=":material/cloud_off:")
 
 
 @st.cache_data(ttl=ASK_SECONDS, max_entries=4, show_spinner=False)
