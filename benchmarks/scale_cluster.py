@@ -24,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,22 +53,29 @@ REST = 0.5
 """Seconds between two looks."""
 
 
-# Jobs ------------------------------------------------------------------------------------------------------------
-
-
-def jobs(count: int, cpus: int) -> None:
+@contextmanager
+def _head(cpus: int) -> Iterator[RayJobs]:
+    """Start a cluster of one machine and wait until it offers its CPUs."""
     cluster = RayCluster()
     try:
         cluster.start(cpus=cpus)
         client = RayJobs(cluster.address)
-        while not client.capacity().nodes:
+        while client.capacity().cpus < cpus:
             time.sleep(REST)
+        yield client
+    finally:
+        cluster.stop()
+
+
+# Jobs ------------------------------------------------------------------------------------------------------------
+
+
+def jobs(count: int, cpus: int) -> None:
+    with _head(cpus) as client:
         began = time.perf_counter()
         submitting, asking = _hand_over(client, count)
         seconds = time.perf_counter() - began
         states = [report.state for report in client.states("true-").values()]
-    finally:
-        cluster.stop()
     done = states.count(JobState.SUCCEEDED)
     print(f"{count} jobs on {cpus} CPUs: {done} done in {seconds:.0f} s, {done / seconds:.2f} a second")
     print(f"  handing one over  {_spread(submitting)}: {count / sum(submitting):.1f} a second")
@@ -105,13 +114,9 @@ def runs(count: int, home: Path) -> None:
     print(f"{count} runs, one after another\n  workers alone      {bare / count:6.1f} s a run")
     here = _queued(home, count, Where.HERE)
     print(f"  this machine       {here / count:6.1f} s a run, {(here - bare) / count:+.1f} s", flush=True)
-    cluster = RayCluster()
-    try:
-        cluster.start(cpus=1)
-        os.environ["RAY_ADDRESS"] = cluster.address
+    with _head(1) as client:
+        os.environ["RAY_ADDRESS"] = client.address
         there = _queued(home, count, Where.CLUSTER)
-    finally:
-        cluster.stop()
     print(f"  cluster with 1 CPU {there / count:6.1f} s a run, {(there - bare) / count:+.1f} s")
 
 
