@@ -156,7 +156,7 @@ def test_old_news_say_how_old_they_are(open_app: OpenApp, known: RunStore, asked
     news = read_json(known.workspace.cluster_news)
     write_json(known.workspace.cluster_news, {**news, "asked": time.time() - 300})
     app = choose_cluster(open_app())
-    assert "on 3 nodes (5 min ago)" in said(app)
+    assert "on 3 nodes, 5 min ago" in said(app)
     assert asked == [known.workspace.root]
     cluster.write_news(known.workspace, "http://other:8265", Capacity("session", NODES))
     assert f"Asking {ADDRESS}" in said(app.run()), "another cluster's news are none"
