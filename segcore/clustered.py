@@ -95,9 +95,9 @@ def forget_job(queue: RunQueue, run: Run, job: str) -> None:
             run.write_status(replace(status, job=None))
 
 
-def lose_job(queue: RunQueue, run: Run, job: str, why: str) -> Status | None:
+def lose_job(queue: RunQueue, run: Run, job: str, why: str, *, again: bool = True) -> Status | None:
     """Note that a job is gone without its worker's last word. Its run waits for another one, to go on from what it
-    saved last, unless that has happened `MAX_RESTARTS` times already or it was being stopped.
+    saved last, unless that has happened `MAX_RESTARTS` times already, it was being stopped, or not `again`.
 
     Returns the status as it is then; None where the run has another job, or said how it ended.
     """
@@ -110,8 +110,9 @@ def lose_job(queue: RunQueue, run: Run, job: str, why: str) -> Status | None:
             run.clear_request()
             hint = "Resume it to go on from what it saved last."
             now = replace(ended, state=RunState.STOPPED, ended=time.time(), hint=hint)
-        elif status.restarts >= MAX_RESTARTS:
-            hint = f"It was started again {MAX_RESTARTS} times. See its log; resume it once the cause is mended."
+        elif not again or status.restarts >= MAX_RESTARTS:
+            often = f"It was started again {MAX_RESTARTS} times. See its log; resume it once the cause is mended."
+            hint = often if again else "Resume it to go on from what it saved last."
             now = replace(ended, state=RunState.INTERRUPTED, ended=time.time(), hint=hint)
         else:
             hint = "It goes on by itself, on another node if need be, from what it saved last."

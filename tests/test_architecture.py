@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "torchvision", "timm", "segmentation_models_pytorch", "albumentations", "mlflow")
+HEAVY = ("torch", "torchvision", "timm", "segmentation_models_pytorch", "albumentations", "mlflow", "ray")
 """Packages that take seconds to import."""
 
 # `data` needs no network to describe images, except where batches for training are made.

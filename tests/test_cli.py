@@ -416,10 +416,10 @@ def test_queue_from_show_to_move(store: RunStore, json_of: Call, error_of: Call,
     assert [row["seed"] for row in json_of("queue", "move", runs[2].path, "3")["waiting"]] == [0, 1, 2]
     assert "is running" in error_of("queue", "move", running.path, "1")
     assert "--help" in error_of("queue", "move", runs[0].path, "0")
-    assert json_of("queue", "slots", "2") == {"paused": False, "slots": 2, "cores": 4}
+    assert json_of("queue", "slots", "2") == {"paused": False, "slots": 2, "cluster": "", "cores": 4}
     assert "1 to 4" in error_of("queue", "slots", "5")
     assert json_of("queue", "pause")["paused"] is True
-    assert json_of("queue", "resume") == {"paused": False, "slots": 2, "cores": 4}
+    assert json_of("queue", "resume") == {"paused": False, "slots": 2, "cluster": "", "cores": 4}
     assert started
 
 

@@ -128,13 +128,10 @@ def place_text(status: Status) -> str:
 def state_text(run: Run, status: Status) -> str:
     """Return a run's state as listings show it: "finished", "running on cuda:1: validating"."""
     if status.state is not RunState.RUNNING:
-        return f"{status.state} for the cluster" if _waits_for_cluster(status) else str(status.state)
+        waits = status.state is RunState.QUEUED and status.where is Where.CLUSTER
+        return f"{status.state} for the cluster" if waits else str(status.state)
     place = f" on {found}" if (found := place_text(status)) else ""
     if run.stop_requested():
         return f"stopping{place}"
     doing = f"no sign of life for {duration(status.silence)}" if status.silence is not None else status.phase
     return f"running{place}: {doing}" if doing else f"running{place}"
-
-
-def _waits_for_cluster(status: Status) -> bool:
-    return status.state is RunState.QUEUED and status.where is Where.CLUSTER

@@ -22,6 +22,7 @@ import torch
 
 from segcore import __version__
 from segcore.background import HELD, Cancelled, Teller
+from segcore.checkout import git_commit
 from segcore.data.prepared import prepare, prepared_size
 from segcore.data.store import DatasetStore
 from segcore.errors import SegcoreError, WorkspaceError
@@ -34,7 +35,6 @@ from segcore.progress import Progress, silent
 from segcore.runs import Run
 from segcore.status import OTHER_WORKER, RunState, process_identity
 from segcore.training.device import best_device, device_label, out_of_memory
-from segcore.training.provenance import git_commit
 from segcore.workspace import Workspace
 
 

@@ -51,10 +51,10 @@ class News:
 
     @property
     def text(self) -> str:
-        """What is free, in a line: "3 of 4 GPUs and 24 of 64 CPUs free on 4 nodes"; else that it does not answer."""
+        """What is free, in a line: "3 of 4 GPUs free, 24 of 64 CPUs free on 4 nodes"; else that it does not answer."""
         if not self.answers:
             return f"The cluster at {self.address} has not answered for {duration(time.time() - self.since)}."
-        return free_text(self.nodes)
+        return free_text(self.nodes) + ("" if self.fresh else f", {duration(time.time() - self.asked)} ago")
 
 
 def free_text(nodes: Iterable[Node]) -> str:

@@ -78,12 +78,16 @@ class Reconciler:
         self._owing = False
         """Whether the last round left something that only another one can tell to be done."""
         self._leave = threading.Event()
+        self._thread: threading.Thread | None = None
 
     # The thread ------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Go on round by round in a thread of its own: a head that hangs must not hold up what trains here."""
-        threading.Thread(target=self._run, name="cluster", daemon=True).start()
+        """Go on round by round in a thread of its own, unless one does: a head that hangs must not hold up what trains
+        here."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
+            self._thread.start()
 
     def leave(self) -> None:
         """End soon. The jobs go on."""
@@ -211,9 +215,10 @@ class Reconciler:
         elif report is not None and (status.state, report.state) == (RunState.INTERRUPTED, JobState.STOPPED):
             clustered.forget_job(self.queue, run, job)  # somebody ended it by hand, and it has said so
         else:
-            now = clustered.lose_job(self.queue, run, job, why_lost(report))
+            by_hand = report is not None and report.state is JobState.STOPPED  # we stop none that a run names
+            now = clustered.lose_job(self.queue, run, job, why_lost(report), again=not by_hand)
             if now is not None:
-                self._say(f"{name} is {now.state} again: {now.message}")
+                self._say(f"{name} is {now.state} now: {now.message}")
 
     def _stands_still(self, job: str, heartbeat: float | None) -> bool:
         """Whether the run of a job has shown no life since its job was first seen to be gone."""

@@ -88,7 +88,6 @@ class Scheduler:
         os.environ[HOME_VARIABLE] = str(self.workspace.root)
         mine = _identity(lock)
         self._reconciler = Reconciler(self.workspace, RayJobs, say, self.mirror)
-        self._reconciler.start()
         try:
             # Where the workspace was removed, whatever is there now is another one's.
             while not self.leaving and _identity(lock) == mine:
@@ -111,6 +110,8 @@ class Scheduler:
         try:
             if not self._recovered:
                 self.recover()
+            if self._reconciler is not None:
+                self._reconciler.start()  # anew, where a fault of ours ended it; the log has that
             problem = self.write_last_words()
             settle_races(self.store, say)
             self.fill()

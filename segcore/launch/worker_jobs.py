@@ -9,6 +9,7 @@ import uuid
 from contextlib import suppress
 
 from segcore import clustered
+from segcore.checkout import COMMIT_VARIABLE, git_commit
 from segcore.files import describe_os_error
 from segcore.launch.jobs import Demand, Job, JobReport, JobState
 from segcore.launch.places import THREADS
@@ -50,6 +51,9 @@ def worker_job(run: Run, id: str, demand: Demand) -> Job:
 def worker_environment(workspace: Workspace) -> dict[str, str]:
     """Return the variables of every process that we start on a node."""
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    commit = git_commit()
+    if commit is not None:
+        passed_on[COMMIT_VARIABLE] = commit
     return {**passed_on, HOME_VARIABLE: str(workspace.root), "PYTHONUNBUFFERED": "1"}
 
 

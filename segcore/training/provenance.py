@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from segcore.checkout import git_commit
 from segcore.config import Recipe, RunConfig
 from segcore.models.build import Segmenter
 from segcore.models.profile import Cost, measure
@@ -115,21 +114,6 @@ def timing(
         "busy": None if share is None else round(share, 3),
         "idle": None if share is None else share <= IDLE,
     }
-
-
-def git_commit() -> str | None:
-    """Return the commit of segcore's own checkout, '+changes' where it differs, or None outside of one."""
-    root = Path(__file__).resolve().parents[2]
-    try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return commit + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)
-    return done.stdout.strip()
 
 
 def _version(package: str) -> str | None:

@@ -15,7 +15,7 @@ from segcore.launch import cluster
 from segcore.launch.cluster import News
 from segcore.status import Where
 from segcore.store import RunStore
-from segcore.ui.components import IDLE_SECONDS, ago, escape, field_error, live
+from segcore.ui.components import IDLE_SECONDS, escape, field_error, live
 from segcore.ui.state import Key
 from segcore.workspace import Workspace
 
@@ -88,19 +88,10 @@ def _news() -> None:
     if found is None:
         st.caption(f":material/hourglass_top: Asking {escape(where)} what is free …")
     elif found.answers:
-        when = "" if time.time() - found.asked < 2 * ASK_SECONDS else f" ({ago(found.asked)})"
-        st.caption(f":material/dns: {escape(found.text + when)}", help=escape(found.address))
+        st.caption(f":material/dns: {escape(found.text)}", help=escape(found.address))
     else:
-        not_answering(found)
-
-
-def not_answering(found: News) -> None:
-    """Say that the cluster does not answer, since when and why."""
-    st.warning(
-        f"{escape(found.text)} Runs on this machine go on."
-        + (f"  \n:small[{escape(found.problem)}]" if found.problem else ""),
-        icon=":material/cloud_off:",
-    )
+        why = f"  \n:small[{escape(found.problem)}]" if found.problem else ""
+        st.warning(f"{escape(found.text)} Runs on this machine go on.{why}", icon=":material/cloud_off:")
 
 
 @st.cache_data(ttl=ASK_SECONDS, max_entries=4, show_spinner=False)

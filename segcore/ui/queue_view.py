@@ -14,7 +14,7 @@ from segcore.runs import Run
 from segcore.status import RunState, Status, Where
 from segcore.store import RunStore
 from segcore.text import duration, plural
-from segcore.ui import alarms, launch_where, queue_actions, queue_slots, queue_waiting, readers
+from segcore.ui import alarms, queue_actions, queue_slots, queue_waiting, readers
 from segcore.ui.components import (
     confirm,
     errors_shown,
@@ -144,10 +144,10 @@ def _stalled(store: RunStore, waiting: int) -> None:
 
 
 def _cluster(store: RunStore) -> None:
-    """Say where the cluster does not answer, as its runs then stand as they were last seen."""
+    """Say where the cluster does not answer: its runs then stand as they were last seen."""
     found = cluster.news(store.workspace)
     if found is not None and not found.answers and found.address == store.queue_settings().cluster:
-        launch_where.not_answering(found)
+        st.markdown(f":orange[:material/cloud_off: {escape(found.text)}] What is told of its runs is from before.")
 
 
 def time_left(statuses: Sequence[Status], slots: int) -> float | None:

@@ -146,9 +146,9 @@ def test_a_cluster_that_does_not_answer_is_said_with_since_when(open_app: OpenAp
     expected = f"The cluster at {ADDRESS} has not answered for 3 min. Runs on this machine go on."
     assert f"{expected}  \n:small[Failed to connect *now*.]" in said(app)
     assert "each with **1 GPU and 8 CPUs**" in said(app), "as it was when it last answered"
-    assert len(app.sidebar.warning) == 1, "the queue has nothing there"
+    assert "What is told of its runs is from before." not in said(app), "it has none"
     on_cluster(factories.make_run(known, state=RunState.QUEUED))
-    assert len(app.run().sidebar.warning) >= 2
+    assert "What is told of its runs is from before." in said(app.run())
 
 
 def test_old_news_say_how_old_they_are(open_app: OpenApp, known: RunStore, asked: list[Path]) -> None:
@@ -156,7 +156,7 @@ def test_old_news_say_how_old_they_are(open_app: OpenApp, known: RunStore, asked
     news = read_json(known.workspace.cluster_news)
     write_json(known.workspace.cluster_news, {**news, "asked": time.time() - 300})
     app = choose_cluster(open_app())
-    assert "on 3 nodes (5 min ago)" in said(app)
+    assert "on 3 nodes, 5 min ago" in said(app)
     assert asked == [known.workspace.root]
     cluster.write_news(known.workspace, "http://other:8265", Capacity("session", NODES))
     assert f"Asking {ADDRESS}" in said(app.run()), "another cluster's news are none"

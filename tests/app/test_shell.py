@@ -197,10 +197,10 @@ def test_every_recipe_setting_has_label_and_bounds_of_the_field(field: str) -> N
     if Recipe.model_fields[field].annotation not in (int, float):
         return
     low, high, step = launch_recipe.bounds(field)
-    Recipe(**{field: low})
-    Recipe(**{field: high})
+    Recipe(**{"batch_size": 1024, field: low})  # enough for as many GPUs as there may be
+    Recipe(**{"batch_size": 1024, field: high})
     with pytest.raises(SegcoreError):
-        Recipe(**{field: high + (step or 1)})
+        Recipe(**{"batch_size": 1024, field: high + (step or 1)})
 
 
 def test_form_offers_every_field_of_the_recipe() -> None:

@@ -197,6 +197,14 @@ def test_commands_parse_and_ask_for_the_same_runs(store: RunStore) -> None:
     assert rerun.not_said(study.recipe.model_copy(update={"weight_decay": 0.5})) == ["weight decay 0.5"]
 
 
+def test_runs_on_several_gpus_are_done_again_on_a_cluster(store: RunStore) -> None:
+    run = factories.make_run(store, study="s")
+    study = store.study("s")
+    study.write_recipe(study.recipe.model_copy(update={"gpus_per_run": 2}))
+    *_, line = rerun.commands(study, [run])
+    assert "--gpus-per-run 2 --on ray" in line
+
+
 def test_files_for_the_commands(store: RunStore) -> None:
     factories.make_run(store, study="s")
     study = store.study("s")

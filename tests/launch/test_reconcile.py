@@ -427,6 +427,45 @@ def test_a_shutdown_goes_on_elsewhere_unless_a_person_ended_the_job(
     assert run.state is then
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_a_job_that_a_person_ended_is_not_started_again(bench: Bench, training: bool) -> None:
+    run = bench.queue()
+    if training:
+        bench.start(run)
+    bench.round()
+    bench.jobs.set(run.status.job, JobState.STOPPED)
+    for _ in range(3):
+        bench.round()
+    assert (run.state, run.status.message) == (RunState.INTERRUPTED, "Its job was ended by hand.")
+    assert len(bench.jobs.submitted) == 1
+
+
+def test_a_fault_of_ours_does_not_end_the_looking_after(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = bench.queue()
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.excepthook", lambda _: None)
+        patch.setattr(bench.jobs, "states", lambda _: 1 / 0)
+        bench.reconciler.start()
+        first = bench.reconciler._thread
+        assert first is not None
+        first.join(30)
+    assert run.status.job is None
+    bench.reconciler.start()
+    deadline = time.monotonic() + 30
+    while run.status.job is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    bench.reconciler.start()
+    second = bench.reconciler._thread
+    assert second is not None
+    assert second is not first
+    bench.reconciler.leave()
+    second.join(30)
+    assert not second.is_alive()
+
+
 def test_a_run_that_was_being_stopped_is_stopped_when_its_node_is_lost(bench: Bench) -> None:
     run = bench.queue()
     bench.start(run)

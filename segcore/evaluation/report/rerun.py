@@ -93,6 +93,8 @@ def _study_words(study: Study, runs: list[Run]) -> list[list[str]]:
         recipe += ["--folds", str(study.folds)]
     if study.racing:
         recipe.append("--racing")
+    if study.recipe.gpus_per_run > 1:
+        recipe += ["--on", "ray"]  # where alone that is possible
     return [
         [*shared, "--backbones", ",".join(encoders), "--weights", weights, "--seeds", seeds, *recipe]
         for (weights, seeds), encoders in _by_start_and_seeds(runs).items()
