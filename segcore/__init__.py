@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from segcore.models.build import build
     from segcore.models.summary import describe
     from segcore.runs import Run, Study
+    from segcore.status import Where
     from segcore.store import RunStore
     from segcore.workspace import Workspace
 
@@ -41,6 +42,7 @@ _HOMES = {
     "SegcoreError": "segcore.errors",
     "Study": "segcore.runs",
     "StudyConfig": "segcore.config",
+    "Where": "segcore.status",
     "Workspace": "segcore.workspace",
     "build": "segcore.models.build",
     "describe": "segcore.models.summary",
@@ -66,6 +68,7 @@ __all__ = [
     "SegcoreError",
     "Study",
     "StudyConfig",
+    "Where",
     "Workspace",
     "build",
     "describe",
