@@ -13,7 +13,9 @@ from pathlib import Path
 from segcore.files import read_json, write_json
 
 _REMEMBERED = "drawn_from.json"
-"""In the folder of the masks: path of each file -> {"bytes", "time" of change in ns, "sha256"} as it was."""
+"""In the folder of the masks: path of each file -> {"bytes", "time" of change in ns, "sha256"} as it was.
+
+Files beside the masks, as of a zip that was handed in, by relative path, so that they can move together."""
 
 
 def remember(files: Iterable[Path], masks: Path) -> None:
@@ -27,7 +29,8 @@ def remember(files: Iterable[Path], masks: Path) -> None:
     found = {}
     for file in files:
         stat = file.stat()
-        found[str(file)] = {"bytes": stat.st_size, "time": stat.st_mtime_ns, "sha256": _digest(file)}
+        path = os.path.relpath(file, masks) if file.is_relative_to(masks.parent) else str(file)
+        found[path] = {"bytes": stat.st_size, "time": stat.st_mtime_ns, "sha256": _digest(file)}
     write_json(masks / _REMEMBERED, found)
 
 
@@ -39,7 +42,7 @@ def outline_stamps(masks: Path) -> dict[str, list[int]]:
     return {
         path: [stat.st_size, stat.st_mtime_ns]
         for path in read_json(masks / _REMEMBERED) or {}
-        if (stat := _stat(path)) is not None
+        if (stat := _stat(masks / path)) is not None
     }
 
 
@@ -47,17 +50,17 @@ def changed_outlines(masks: Path) -> list[Path]:
     """Return the files that say something else now than when the masks in a folder were drawn from them."""
     stamps = outline_stamps(masks)
     return [
-        Path(path)
+        masks / path
         for path, was in (read_json(masks / _REMEMBERED) or {}).items()
         if path in stamps
         and stamps[path] != [was.get("bytes"), was.get("time")]
-        and _digest(Path(path)) != was.get("sha256")
+        and _digest(masks / path) != was.get("sha256")
     ]
 
 
-def _stat(path: str) -> os.stat_result | None:
+def _stat(file: Path) -> os.stat_result | None:
     try:
-        return Path(path).stat()
+        return file.stat()
     except OSError:
         return None
 

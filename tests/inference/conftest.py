@@ -17,7 +17,7 @@ from segcore.training import worker
 from segcore.workspace import Workspace
 from tests import factories
 
-ENCODER = "mobilenetv3_small_050"
+ENCODER = "test_efficientnet"
 
 
 @pytest.fixture

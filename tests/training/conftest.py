@@ -17,25 +17,36 @@ from segcore.data.prepared import Prepared, prepare
 from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
 from segcore.models.build import build
+from segcore.models.profile import measure
 from segcore.records import EpochRecord, StepRecord
 from segcore.runs import Run
 from segcore.store import RunStore
-from segcore.training import worker
+from segcore.training import provenance, worker
 from segcore.training.group import Group
 from segcore.training.loop import EpochResult, ValidationTick, fit
 from segcore.training.precision import Mode
 from segcore.training.state import TrainingState
 from segcore.workspace import Workspace
 from tests.factories import add_dataset
+from tests.models.described import describe
 
 CPU = torch.device("cpu")
-ENCODER = "mobilenetv3_small_050"
-"""Small, and with the batch norm and the random parts that exactness must survive."""
+ENCODER = "test_efficientnet"
+"""The smallest that timm has, made for tests, and with the batch norm that exactness must survive."""
 RECIPE = Recipe(epochs=3, image_size=32, batch_size=4)
 TWO = RECIPE.model_copy(update={"epochs": 2})
 TIMES = {"images_per_second", "seconds"}
 
 Event = StepRecord | ValidationTick | EpochResult
+
+
+@pytest.fixture(scope="package", autouse=True)
+def costs_in_an_instant() -> Iterator[None]:
+    """What networks cost is found once for all runs in this process, and their speed measured in two passes, not 46."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provenance, "describe", describe)
+        patch.setattr(provenance, "measure", partial(measure, rounds=1, warmup=0))
+        yield
 
 
 @pytest.fixture
@@ -75,7 +86,9 @@ def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
-def queue_run(store: RunStore, source: Path, *, seed: int = 0, study: str = "s", **changes: object) -> Run:
+def queue_run(
+    store: RunStore, source: Path, *, seed: int = 0, study: str = "s", encoder: str = ENCODER, **changes: object
+) -> Run:
     """Queue a run of the tiny network on the tiny dataset, written to `source`; `changes` are of its recipe.
 
     By default in plain fp32, as measuring what is fastest takes longer than such a run.
@@ -87,7 +100,7 @@ def queue_run(store: RunStore, source: Path, *, seed: int = 0, study: str = "s",
     config = StudyConfig(
         name=study,
         dataset="tiny",
-        encoders=(ENCODER,),
+        encoders=(encoder,),
         weights="none",
         seeds=(seed,),
         recipe=Recipe(**{**plain, **changes}),
