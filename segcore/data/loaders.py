@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from segcore.config import Recipe
 from segcore.data.augment import build_transform, training_sample
-from segcore.data.prepared import Prepared
+from segcore.data.prepared import Pixels, Prepared
 from segcore.data.splits import Split
 from segcore.errors import ConfigError, SplitError
 
@@ -27,9 +27,9 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 class _TrainingSamples(Dataset[Batch]):
     """Training samples by (epoch, position): augmented images or, in crop geometry, augmented squares of them."""
 
-    def __init__(self, prepared: Prepared, indices: Sequence[int], recipe: Recipe, seed: int) -> None:
-        self.prepared = prepared
-        self.indices = list(indices)
+    def __init__(self, pixels: Pixels, indices: Sequence[int], recipe: Recipe, seed: int) -> None:
+        self.pixels = pixels
+        self.indices = np.array(indices, np.int64)  # no list, for the reason of `Pixels.shapes`
         self.transform = build_transform(recipe)
         self.seed = seed
         self.crop = recipe.image_size if recipe.geometry == "crop" else None
@@ -41,8 +41,8 @@ class _TrainingSamples(Dataset[Batch]):
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         epoch, position = key
         place, crop = divmod(position, self.per_image)
-        index = self.indices[place]
-        image, labels = self.prepared.image(index), self.prepared.label_map(index)
+        index = int(self.indices[place])
+        image, labels = self.pixels.image(index), self.pixels.label_map(index)
         parts = (self.seed, epoch, index) if self.crop is None else (self.seed, epoch, index, crop)
         return _tensors(*training_sample(self.transform, image, labels, parts, crop=self.crop))
 
@@ -50,16 +50,16 @@ class _TrainingSamples(Dataset[Batch]):
 class _ValidationSamples(Dataset[Batch]):
     """Validation images by position, unchanged."""
 
-    def __init__(self, prepared: Prepared, indices: Sequence[int]) -> None:
-        self.prepared = prepared
-        self.indices = list(indices)
+    def __init__(self, pixels: Pixels, indices: Sequence[int]) -> None:
+        self.pixels = pixels
+        self.indices = np.array(indices, np.int64)
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> Batch:
         index = self.indices[position]
-        return _tensors(self.prepared.image(index), self.prepared.label_map(index))
+        return _tensors(self.pixels.image(index), self.pixels.label_map(index))
 
 
 def _tensors(image: np.ndarray, labels: np.ndarray) -> Batch:
@@ -159,7 +159,7 @@ def build_loaders(
     """
     train = [prepared.index_of(name) for name in split.train]
     val = [prepared.index_of(name) for name in split.val]
-    samples = _TrainingSamples(prepared, train, recipe, seed)
+    samples = _TrainingSamples(prepared.pixels, train, recipe, seed)
     _check_enough(len(train), len(samples), recipe.batch_size, world)
     batches = _EpochBatches(len(samples), recipe.batch_size, seed, rank, world)
     positions = list(range(rank, len(val), world))
@@ -170,7 +170,7 @@ def build_loaders(
             samples, batch_sampler=batches, generator=torch.Generator().manual_seed(seed), **options
         ),
         val_loader=DataLoader(
-            _ValidationSamples(prepared, [val[position] for position in positions]),
+            _ValidationSamples(prepared.pixels, [val[position] for position in positions]),
             batch_sampler=_val_batches(len(positions), None if window else recipe.batch_size),
             generator=torch.Generator().manual_seed(seed),
             **options,

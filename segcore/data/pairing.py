@@ -201,9 +201,9 @@ def _matching(folder: Path, regex: str, field: str, what: str) -> list[Path]:
     """Return the image files under `folder` whose paths below it match `regex`, sorted."""
     files = _list_files(folder)
     matches = re.compile(regex).fullmatch
-    found = [file for file in files if matches(_below(folder, file))]
+    found = [file for file in files if matches(path_below(folder, file))]
     if not found:
-        example = f", such as {_below(folder, files[0])}" if files else ""
+        example = f", such as {path_below(folder, files[0])}" if files else ""
         raise DatasetError(
             f"The regular expression for {what}, {regex!r}, matches none of the {len(files)} image files below "
             f"{folder}{example}. It must match the whole path below the folder, with forward slashes. Correct it.",
@@ -219,21 +219,21 @@ def _list_files(folder: Path, without: Path | None = None) -> list[Path]:
         raise DatasetError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
 
     skipped = without.resolve() if without is not None else None
-    files: list[list[str]] = []
+    files: list[tuple[list[str], Path]] = []
     for directory, folders, names in os.walk(folder, onerror=refuse):
         here = Path(directory)
         folders[:] = [name for name in folders if not name.startswith(".")]
         if skipped is not None:
             folders[:] = [name for name in folders if (here / name).resolve() != skipped]
         files += [
-            [*here.parts, name]
+            ([*here.parts, name], here)
             for name in names
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (100,000 of them)
         ]
-    return [Path(*parts) for parts in sorted(files)]
+    return [here / parts[-1] for parts, here in sorted(files)]
 
 
-def _below(folder: Path, file: Path) -> str:
+def path_below(folder: Path, file: Path) -> str:
     """Return the path of a file below a folder, with forward slashes; ten times as fast as `relative_to`."""
     start, text = f"{folder}{os.sep}", str(file)
     below = text.removeprefix(start) if text.startswith(start) else str(file.relative_to(folder))
@@ -268,7 +268,7 @@ def _by_key(root: Path, files: Iterable[Path], regex: str | None) -> tuple[dict[
     """Return the files by key; those whose key is not theirs alone apart."""
     found: dict[Key, list[Path]] = defaultdict(list)
     for file in files:
-        below = _below(root, file)
+        below = path_below(root, file)
         match = re.fullmatch(regex, below) if regex is not None else None
         parts = [part or "" for part in match.groups()] if match else below.removesuffix(file.suffix).split("/")
         found[tuple(unicodedata.normalize("NFC", part) for part in parts)].append(file)
@@ -316,8 +316,8 @@ def _unique_names(keys: list[Key], image_of: dict[Key, Path]) -> dict[Key, str]:
 def _group(image: Path, root: Path, regex: str | None, by_folder: bool, *, whole_path: bool) -> str | None:
     """Return the group of an image; None where nothing names one."""
     if by_folder:
-        return unicodedata.normalize("NFC", _below(root, image).rpartition("/")[0] or ".")
-    text = _below(root, image).removesuffix(image.suffix) if whole_path else image.stem
+        return unicodedata.normalize("NFC", path_below(root, image).rpartition("/")[0] or ".")
+    text = path_below(root, image).removesuffix(image.suffix) if whole_path else image.stem
     match = re.search(regex, unicodedata.normalize("NFC", text)) if regex else None
     if match is None:
         return None

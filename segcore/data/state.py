@@ -15,7 +15,7 @@ from segcore.config import DatasetConfig
 from segcore.data.checks import check_dataset
 from segcore.data.classes import ClassTable
 from segcore.data.journal import Journal
-from segcore.data.pairing import Pair, find_files
+from segcore.data.pairing import Pair, find_files, path_below
 from segcore.data.report import CheckReport, ImageFacts
 from segcore.data.splits import Split
 from segcore.errors import ClassTableError, DatasetError, NotFoundError, WorkspaceError
@@ -132,10 +132,10 @@ def list_sources(config: DatasetConfig) -> dict[str, dict[str, list[int]]]:
         listed[part] = {}
         for file in files:
             try:
-                stat = file.stat()
+                stat = os.stat(file)  # noqa: PTH116 (twice as fast, and there may be 100,000 of them)
             except OSError:  # a dangling link, or gone since it was listed; the check says so
                 continue
-            name = os.fsencode(file.relative_to(folder)).decode("utf-8", "backslashreplace")
+            name = os.fsencode(path_below(folder, file)).decode("utf-8", "backslashreplace")
             listed[part][name] = [stat.st_size, stat.st_mtime_ns]
     return listed
 
