@@ -1,16 +1,20 @@
 """How long a large image takes, beside the network's own work and beside the loop that one writes first.
 
     python benchmarks/inference.py [--width 6000 --height 4000] [--backbone resnet18] [--window 256] [--rounds 3]
+    python benchmarks/inference.py --memory [--width 6000 --height 4000] …
 
-Three sides, taken in turn on the same image and the same overlapping windows:
+Three sides, on the same image and the same overlapping windows:
 
     ours     `inference.large.predict`, read row by row, blended, labels taken
     forward  the bare forward passes of these windows, in batches, already cut and stacked; nothing done with the result
     naive    one window at a time in fp32: softmax, added up in arrays of the whole image, divided, argmax
 
-Wanted: ours at most 1.15 times the forward passes. Beside the ratio of wall times stands that of the processor time of
-this process, which others on the machine disturb less; with a GPU it says nothing. Memory is the most that stood in
-memory during a side, above what stood there before, where the system tells (Linux).
+They take turns, one row of windows each, as a machine's speed drifts over the minutes that a side takes. Wanted: ours
+at most 1.15 times the forward passes. Beside the ratio of wall times stands that of the processor time of this process,
+which others on the machine disturb less; with a GPU it says nothing.
+
+With `--memory` each side runs alone instead, and is told by the most that stood in memory meanwhile, above what stood
+there before, where the system tells (Linux).
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import argparse
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # in place of this folder, which would hide Python's statistics
@@ -54,40 +58,77 @@ def predictor_of(options: argparse.Namespace) -> Predictor:
     return Predictor(network(config), config, best_device())
 
 
-def ours(predictor: Predictor, image: np.ndarray) -> np.ndarray:
-    """Labels (H, W) uint8."""
+def ours(predictor: Predictor, image: np.ndarray) -> Iterator[None]:
     view = large.view_of(predictor.config, *image.shape[:2], None)
-    bands = large.predict(predictor, rows_of(image), view)
-    return np.concatenate([band.probabilities.max(0).indices.byte().numpy() for band in bands])
+    labels = []
+    for band in large.predict(predictor, rows_of(image), view):
+        labels.append(band.probabilities.max(0).indices.byte().numpy())
+        yield
+    np.concatenate(labels)
 
 
-def corners(image: np.ndarray, window: int) -> list[tuple[int, int]]:
+def corners(image: np.ndarray, window: int) -> list[list[tuple[int, int]]]:
+    """Return the (top, left) of all windows, row by row."""
     tops, lefts = (starts(length, window, OVERLAP) for length in image.shape[:2])
-    return [(top, left) for top in tops for left in lefts]
+    return [[(top, left) for left in lefts] for top in tops]
 
 
-def forward(predictor: Predictor, batches: list[torch.Tensor]) -> None:
-    with torch.inference_mode():
-        for batch in batches:
-            predictor.model(batch)
-    if predictor.device.type == "cuda":
-        torch.cuda.synchronize()
+def cut(image: np.ndarray, window: int, top: int, left: int) -> np.ndarray:
+    """Return a window (3, window, window), in the memory layout that the other sides have, too."""
+    return image[top : top + window, left : left + window].transpose(2, 0, 1).copy()
 
 
-def naive(predictor: Predictor, image: np.ndarray, window: int) -> np.ndarray:
-    """Labels (H, W) uint8."""
+def forward(predictor: Predictor, rows: list[list[torch.Tensor]]) -> Iterator[None]:
+    """Predict the batches of one row of windows after another."""
+    for batches in rows:
+        with torch.inference_mode():
+            for batch in batches:
+                predictor.model(batch)
+        if predictor.device.type == "cuda":
+            torch.cuda.synchronize()
+        yield
+
+
+def naive(predictor: Predictor, image: np.ndarray, window: int) -> Iterator[None]:
     height, width = image.shape[:2]
     total, covered = (
         np.zeros((len(predictor.classes), height, width), np.float32),
         np.zeros((height, width), np.float32),
     )
-    for top, left in corners(image, window):
-        place = slice(top, top + window), slice(left, left + window)
-        pixels = torch.from_numpy(image[place].transpose(2, 0, 1).copy())[None].to(predictor.device)
-        with torch.inference_mode():
-            total[:, *place] += predictor.model(pixels).float().softmax(1)[0].cpu().numpy()
-        covered[place] += 1
-    return (total / covered).argmax(0).astype(np.uint8)
+    for row in corners(image, window):
+        for top, left in row:
+            place = slice(top, top + window), slice(left, left + window)
+            pixels = torch.from_numpy(cut(image, window, top, left))[None].to(predictor.device)
+            with torch.inference_mode():
+                total[:, *place] += predictor.model(pixels).float().softmax(1)[0].cpu().numpy()
+            covered[place] += 1
+        yield
+    (total / covered).argmax(0).astype(np.uint8)
+
+
+def take_turns(sides: dict[str, Callable[[], Iterator[None]]]) -> dict[str, tuple[float, float]]:
+    """Let each side do a part in turn, to the end; returns its (wall, processor) seconds."""
+    running = {name: begin() for name, begin in sides.items()}
+    spent = dict.fromkeys(sides, (0.0, 0.0))
+    while running:
+        for name, steps in list(running.items()):
+            wall, busy = time.perf_counter(), time.process_time()
+            if next(steps, running) is running:
+                del running[name]
+            spent[name] = (
+                spent[name][0] + time.perf_counter() - wall,
+                spent[name][1] + time.process_time() - busy,
+            )
+    return spent
+
+
+def memory_of(predictor: Predictor, side: Callable[[], Iterator[None]]) -> float:
+    """Return the MiB that a side needs at most, above what stands in memory before."""
+    before = PeakMemory(predictor.device).sample()
+    peak = PeakMemory(predictor.device)
+    for _ in side():
+        pass
+    return peak.sample() - before
 
 
 def main() -> None:
@@ -99,44 +140,42 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8, help="windows at once, at most; fewer on a CPU")
     parser.add_argument("--classes", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", action="store_true", help="how much memory each side needs, instead of its time")
     options = parser.parse_args()
     image = np.random.default_rng(0).integers(0, 256, (options.height, options.width, 3), dtype=np.uint8)
     predictor, places = predictor_of(options), corners(image, options.window)
-    windows = [image[top : top + options.window, left : left + options.window] for top, left in places]
+    at_once = predictor.windows_at_once
     batches = [
-        torch.from_numpy(np.stack(windows[begin : begin + predictor.windows_at_once]).transpose(0, 3, 1, 2).copy()).to(
-            predictor.device
-        )
-        for begin in range(0, len(windows), predictor.windows_at_once)
+        [
+            torch.from_numpy(np.stack([cut(image, options.window, *place) for place in row[begin : begin + at_once]]))
+            for begin in range(0, len(row), at_once)
+        ]
+        for row in places
     ]
-    sides: dict[str, Callable[[], object]] = {
+    batches = [[batch.to(predictor.device) for batch in row] for row in batches]
+    sides: dict[str, Callable[[], Iterator[None]]] = {
         "ours": lambda: ours(predictor, image),
         "forward": lambda: forward(predictor, batches),
         "naive": lambda: naive(predictor, image, options.window),
     }
-    forward(predictor, batches[:1])
+    for _ in forward(predictor, [batches[0][:1]]):
+        pass
     print(
-        f"{options.backbone} + unet, {options.classes} classes, {options.width} x {options.height} px in {len(places)} "
-        f"windows of {options.window}, {predictor.windows_at_once} at once; {device_name(predictor.device)}, "
+        f"{options.backbone} + unet, {options.classes} classes, {options.width} x {options.height} px in "
+        f"{sum(map(len, places))} windows of {options.window}, {at_once} at once; {device_name(predictor.device)}, "
         f"{platform.machine()}, {torch.get_num_threads()} threads"
     )
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    busy: dict[str, list[float]] = {name: [] for name in sides}
-    memory: dict[str, float] = {}
-    for _ in range(options.rounds):
-        for name, run in sides.items():
-            before = PeakMemory(predictor.device).sample()
-            peak, start, start_busy = PeakMemory(predictor.device), time.perf_counter(), time.process_time()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-            busy[name].append(time.process_time() - start_busy)
-            memory[name] = max(memory.get(name, 0.0), peak.sample() - before)
-    for name, times in seconds.items():
-        print(f"{name:<8}{median(times):>8.2f} s  ({min(times):.2f} to {max(times):.2f}){memory[name]:>9.0f} MiB more")
-    for kind, times in (("wall", seconds), ("processor", busy)):
+    if options.memory:
+        for name, side in sides.items():
+            print(f"{name:<8}{memory_of(predictor, side):>8.0f} MiB more")
+        return
+    rounds = [take_turns(sides) for _ in range(options.rounds)]
+    for name in sides:
+        times = [spent[name][0] for spent in rounds]
+        print(f"{name:<8}{median(times):>8.2f} s  ({min(times):.2f} to {max(times):.2f})")
+    for place, kind in enumerate(("wall", "processor")):
         forward_ratio, naive_ratio = (
-            median(mine / its for mine, its in zip(times["ours"], times[other], strict=True))
-            for other in ("forward", "naive")
+            median(spent["ours"][place] / spent[other][place] for spent in rounds) for other in ("forward", "naive")
         )
         wanted = f" (wanted at most {WANTED})" if kind == "wall" else ""
         print(f"{kind} time: ours / forward {forward_ratio:.2f}{wanted}, ours / naive {naive_ratio:.2f}")

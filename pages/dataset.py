@@ -10,8 +10,8 @@ from segcore.ui.state import Key, Param, choose, remember
 heading("Dataset", "What is in the data, is it sound, and what will the backbones be judged on?")
 
 store = DatasetStore()
-names = [dataset.name for dataset in store.list()]
-if not names:
+name = choose(Param.DATASET, "Dataset", [dataset.name for dataset in store.list()])
+if name is None:
     with empty_state(
         "No dataset yet",
         "Add your own images and masks below, or start with the demo: 120 synthetic aerial images with masks.",
@@ -22,13 +22,11 @@ if not names:
         with errors_shown(), progress_bar("Drawing the demo images") as progress:
             remember(Param.DATASET, store.demo(progress).name)
             st.rerun()
-else:
+
+dataset_form.draw(unfolded=name is None)
+
+if name is not None:
     with errors_shown():
-        name = choose(Param.DATASET, "Dataset", names)
-        assert name is not None
         dataset = store.get(name)
         dataset_view.about(dataset, dataset.changed())
         dataset_view.draw_tabs(dataset)
-
-with st.expander("Add a dataset", expanded=not names, icon=":material/add:"):
-    dataset_form.draw()

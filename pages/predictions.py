@@ -29,11 +29,12 @@ if not runs:
     st.stop()
 
 predictions_find.draw(runs, DatasetStore(store.workspace))
-scene = predictions_choice.choose_scene(runs[0], DatasetStore(store.workspace))
-if scene is not None:
-    if scene.seen_in_training:
-        st.badge("The network learnt from this very image: expect it to look better than it is", color="orange",
-                 icon=":material/school:")  # fmt: skip
-    predictions_view.draw(runs, scene)
+with components.errors_shown():  # what is below needs no image
+    scene = predictions_choice.choose_scene(runs[0], DatasetStore(store.workspace))
+    if scene is not None:
+        if scene.seen_in_training:
+            st.badge("The network learnt from this very image: expect it to look better than it is", color="orange",
+                     icon=":material/school:")  # fmt: skip
+        predictions_view.draw(runs, scene)
 predictions_reevaluate.draw(runs)
 predictions_export.draw(runs)

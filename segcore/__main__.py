@@ -29,6 +29,7 @@ from segcore.cli import (
     runs,
     seal,
     studies,
+    suspects,
 )
 from segcore.errors import ExportError, LaunchError, SegcoreError, TrainingError
 from segcore.text import printable
@@ -100,6 +101,7 @@ app.command("summary")(networks.summary)
 app.command("catalog")(catalog.catalog)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
+app.command("suspects")(suspects.suspects)
 app.command("export")(export.export)
 
 
@@ -121,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else name
-        message = one_line(error.format_message()).rstrip(".?")
+        message = one_line(error.format_message()).replace(" Value error, ", " ").rstrip(".?")  # a choice, by pydantic
         print(f"Error: {message}. See '{command} --help'.", file=sys.stderr)
         return 2
     except OSError as error:  # a file system that does what nobody foresaw

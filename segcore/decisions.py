@@ -20,6 +20,8 @@ from segcore.frozen import Config
 Color = tuple[int, int, int]
 Value = Color | int
 """What a mask holds in a pixel: a colour, or a value of an index mask."""
+Reading = Literal["colors", "index"]
+"""What the values of a mask are: colours of the class table, or rows of it."""
 
 SNAP_STEPS = (4, 8, 16, 32, 64)
 """Distances in RGB within which a check counts the colours near a class's."""
@@ -93,6 +95,23 @@ class Snap(Config):
         return f"colours within {self.distance} of a class's are that class"
 
 
+class Read(Config):
+    """Read masks of values in the other way than the one that fits most of their pixels."""
+
+    kind: Literal["read"] = "read"
+    reading: Reading = Field(
+        description="What the values of masks are: colors (those of their palette, or greys) or index (rows of the "
+        "class table)."
+    )
+
+    @property
+    def text(self) -> str:
+        return f"values of masks are read as {READINGS[self.reading]}"
+
+
+READINGS: dict[Reading, str] = {"colors": "colours", "index": "rows of the class table"}
+
+
 class Rename(Config):
     """Call a class otherwise."""
 
@@ -103,6 +122,17 @@ class Rename(Config):
     @property
     def text(self) -> str:
         return f"{self.name} is called {self.to}"
+
+
+class Exchange(Config):
+    """Call two classes each like the other."""
+
+    kind: Literal["exchange"] = "exchange"
+    names: tuple[ClassName, ClassName] = Field(description="The classes.")
+
+    @property
+    def text(self) -> str:
+        return f"{self.names[0]} and {self.names[1]} exchange their names"
 
 
 class Recolor(Config):
@@ -157,7 +187,7 @@ class Use(Config):
 
 
 Decision = Annotated[
-    Exclude | Map | Snap | Rename | Recolor | Merge | Ignore | Use,
+    Exclude | Map | Snap | Read | Rename | Exchange | Recolor | Merge | Ignore | Use,
     Field(discriminator="kind"),
 ]
 
@@ -177,6 +207,8 @@ class Meaning:
     """Colours and values beside the table, each with its class's position, or None where they are ignored."""
     snap: int = 0
     """Colours this far from one that is known are it; 0 for none."""
+    reading: Reading | None = None
+    """How masks of values are read; None for the way that fits most of their pixels."""
     excluded: frozenset[str] = frozenset()
     """Names of the images left out."""
 
@@ -208,6 +240,32 @@ def replay(table: tuple[ClassInfo, ...], decisions: tuple[Decision, ...]) -> Mea
     return state.meaning()
 
 
+def in_order(wanted: Sequence[Rename | Merge]) -> list[Rename | Merge | Exchange]:
+    """Return changes of names that are meant to be made at once, in an order in which each name is free when taken.
+
+    Where none is free, as where two classes are to be called like each other, names are exchanged first.
+    """
+    waiting = [(_old_names(one), one.into if isinstance(one, Merge) else one.to) for one in wanted]
+    found: list[Rename | Merge | Exchange] = []
+    while waiting:
+        taken = [name for old, _ in waiting for name in old]
+        at = next((at for at, (old, new) in enumerate(waiting) if new not in taken or new in old), None)
+        if at is None:
+            there, new = waiting[0][0][0], waiting[0][1]
+            found.append(Exchange(names=(there, new)))
+            other = {there: new, new: there}
+            waiting = [(tuple(other.get(name, name) for name in old), to) for old, to in waiting]
+            waiting = [entry for entry in waiting if entry[0] != (entry[1],)]
+            continue
+        old, new = waiting.pop(at)
+        found.append(Merge(names=old, into=new) if len(old) > 1 else Rename(name=old[0], to=new))
+    return found
+
+
+def _old_names(one: Rename | Merge) -> tuple[str, ...]:
+    return one.names if isinstance(one, Merge) else (one.name,)
+
+
 def describe_value(value: Value) -> str:
     """Return an unknown colour or value as text."""
     return f"value {value}" if isinstance(value, int) else f"colour {value}"
@@ -229,6 +287,7 @@ class _Replay:
     ignored: list[Value] = field(default_factory=list)
     order: list[Value] = field(default_factory=list)
     snap: int = 0
+    reading: Reading | None = None
     excluded: set[str] = field(default_factory=set)
 
     def take(self, decision: Decision) -> None:
@@ -239,8 +298,16 @@ class _Replay:
                 self._map(decision)
             case Snap():
                 self.snap = decision.distance
+            case Read():
+                self.reading = decision.reading
             case Rename():
                 self._change(self.find(decision.name), name=decision.to)
+            case Exchange():
+                one, other = (self.find(name) for name in decision.names)
+                one.info, other.info = (
+                    ClassInfo(**{**mine.info.to_json(), "name": theirs.info.name})
+                    for mine, theirs in ((one, other), (other, one))
+                )
             case Recolor():
                 self._change(self.find(decision.name), color=decision.color)
             case Merge():
@@ -314,5 +381,6 @@ class _Replay:
             rows=tuple(row_of[row] for row in range(len(self.table))),
             mapped=tuple((value, value_of[value]) for value in self.order),
             snap=self.snap,
+            reading=self.reading,
             excluded=frozenset(self.excluded),
         )

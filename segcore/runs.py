@@ -543,6 +543,13 @@ class Study:
         """
         return self.path / f"suspects-{key}.jsonl"
 
+    def forget_suspects(self, keep: int) -> None:
+        """Remove what such searches kept, but for the `keep` that were written to last."""
+        with suppress(OSError):  # another process does the same; what stays is small
+            found = sorted(self.path.glob("suspects-*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+            for path in found[:-keep]:
+                path.unlink()
+
     # The test part: sealed until it is opened, see `evaluation.seal` ----------------------------------
 
     def test_openings(self) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from PIL import Image
 from segcore.__main__ import main
 from segcore.data.commands import command_words
 from segcore.data.store import DatasetStore
-from segcore.decisions import Decision, Exclude, Ignore, Map, Merge, Recolor, Rename, Snap, Use
+from segcore.decisions import Decision, Exchange, Exclude, Ignore, Map, Merge, Read, Recolor, Rename, Snap, Use
 from segcore.workspace import Workspace
 from tests.factories import add_dataset
 
@@ -51,6 +51,8 @@ DECISIONS: tuple[Decision, ...] = (
     Map(value=17, to="grass"),
     Snap(distance=9),
     Rename(name="roof", to="my house=home"),
+    Read(reading="colors"),
+    Exchange(names=("roof", "grass")),
     Recolor(name="roof", color=(255, 128, 0)),
     Merge(names=("roof", "grass"), into="the rest"),
     Ignore(names=("roof",)),

@@ -12,6 +12,7 @@ from segcore.__main__ import main
 from segcore.config import ClassInfo
 from segcore.data.splits import Split
 from segcore.data.store import Dataset
+from segcore.decisions import Merge
 from segcore.runs import Run
 from segcore.store import RunStore
 from tests import factories
@@ -73,6 +74,20 @@ def test_classes_are_mapped_and_the_mapping_is_shown(
     printed = capsys.readouterr()
     assert "Not known to the network" in printed.err and "Paved Area, water" in printed.err
     assert "predicting them is wrong: paved-area" in printed.err
+
+
+def test_classes_merged_since_the_launch_are_followed(
+    run: Run, dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", RUN, "--json"]) == 0
+    before = json.loads(capsys.readouterr().out)
+    dataset.decide(Merge(names=("grass", "roof"), into="rest"))
+    assert main(["evaluate", RUN, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    means = {one["name"]: one["means"] for one in document["classes"]}
+    assert means == {"paved-area": ["paved-area"], "rest": ["grass", "roof"]}
+    assert document["not_known_to_the_network"] == document["not_in_the_dataset"] == []
+    assert document["pixel_accuracy"] >= before["pixel_accuracy"]
 
 
 @pytest.mark.parametrize(

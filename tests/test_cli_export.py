@@ -74,7 +74,7 @@ def test_a_network_that_cannot_be_exported_ends_with_1(
     ("words", "said"),
     [
         (["export", "study/nobody", "--out", "x"], "nobody"),
-        (["export", RUN, "--out", "x", "--format", "pickle"], "pickle"),
+        (["export", RUN, "--out", "x", "--format", "pickle"], "'--format': 'pickle' is not one of 'bundle'"),
         (["export", RUN], "--out"),
     ],
 )

@@ -9,7 +9,7 @@ import typer
 
 from segcore.cli.decisions import read_mapping
 from segcore.cli.output import Json, emit_json, listed, print_table, progress_bar, say
-from segcore.decisions import Decision, Exclude, Snap
+from segcore.decisions import Decision, Exclude, Read, Reading, Snap
 from segcore.text import percent, plural, scaled
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ def check_dataset(
             show_default="none",
         ),
     ] = None,
+    read: Annotated[
+        Reading | None, typer.Option(help=Read.help("reading"), show_default="what fits most pixels")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show what a dataset holds, what is wrong with it and what can be done; read it anew where its files changed.
@@ -79,6 +82,8 @@ def check_dataset(
     decisions += [read_mapping(text) for text in mapping or ()]
     if snap is not None:
         decisions.append(Snap(distance=snap))
+    if read is not None:
+        decisions.append(Read(reading=read))
     if decisions or dataset.changed():
         with progress_bar("Checking images and masks") as progress:
             dataset = dataset.decide(*decisions, progress=progress) if decisions else dataset.refresh(progress)

@@ -37,7 +37,7 @@ def classes_of_dataset(
 ) -> None:
     """Show a dataset's classes and what is in them, or change what they are; its files stay as they are.
 
-    Several changes are made in the order merge, rename, recolor, ignore, use.
+    Several changes are made in the order merge, rename (all at once), recolor, ignore, use.
     """
     from segcore.data.store import DatasetStore
 

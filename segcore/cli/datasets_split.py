@@ -231,6 +231,9 @@ def _print_split(dataset: Dataset, *, as_json: bool) -> None:
         ],
         title=f"{dataset.name}, version {versions[0].number} of its split, {versions[0].made}",
     )
+    unused = len(groups.keys() - split.part_of())
+    if unused:
+        say(f"{plural(unused, 'image is', 'images are')} in no part, and not used.")
     for version in versions:
         if version.locked:
             say(f"Version {version.number} is used by {', '.join(version.studies)}.")

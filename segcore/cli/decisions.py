@@ -15,6 +15,7 @@ from segcore.decisions import (
     Recolor,
     Rename,
     Use,
+    in_order,
 )
 from segcore.errors import ConfigError
 
@@ -71,9 +72,8 @@ def read_classes(
     for text in merge:
         names, into = halves(text, field="merge")
         found.append(Merge(names=listed(names, field="merge"), into=into))
-    for text in rename:
-        name, to = halves(text, field="rename")
-        found.append(Rename(name=name, to=to))
+    halved = [halves(text, field="rename") for text in rename]
+    found += in_order([Rename(name=name, to=to) for name, to in halved])
     for text in recolor:
         name, color = halves(text, field="recolor")
         found.append(Recolor(name=name, color=read_color(color, field="recolor")))

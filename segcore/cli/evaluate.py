@@ -67,14 +67,14 @@ def evaluate(
 def _evaluate(run: Run, dataset: str | None, part: str, words: list[str], *, as_json: bool) -> None:
     from segcore.data.store import DatasetStore
     from segcore.evaluation import reevaluation
-    from segcore.evaluation.classmap import parse
+    from segcore.evaluation.classmap import by_decisions, parse
 
     if part not in reevaluation.JUDGED:
         raise ConfigError(f"{part!r} is no part of a split; there are {', '.join(reevaluation.JUDGED)}.", field="part")
     config = run.config
     source = DatasetStore().get(dataset or config.dataset.name)
     ours, theirs = ([info.name for info in one.trained_classes] for one in (config.dataset, source.config))
-    given = parse(words, ours, theirs)
+    given = parse(words, ours, theirs, by_decisions(config.dataset, source.config))
     from segcore.inference.reevaluation import reevaluate
 
     with progress_bar(f"Judging {run.name} on {source.name}") as progress:

@@ -18,11 +18,13 @@ from segcore.data.histogram import COLOR
 from segcore.data.journal import Journal, key_of
 from segcore.data.looks import Look, look_at
 from segcore.data.lookups import unpack
-from segcore.data.pairing import Pair, Pairing, pair_dataset
+from segcore.data.outlines import changed_outlines
+from segcore.data.pairing import Pair, Pairing, linked_folders, pair_dataset, path_below, scenes_of
 from segcore.data.parallel import ordered_map
-from segcore.data.readers import Reading, choose_reading
+from segcore.data.readers import choose_reading
 from segcore.data.report import CheckReport, ImageFacts, Problem
 from segcore.data.tally import UnknownTally
+from segcore.decisions import Reading
 from segcore.progress import Progress, silent
 
 
@@ -51,7 +53,7 @@ def check_dataset(config: DatasetConfig, progress: Progress = silent, journal: J
     """
     table, plain = ClassTable.of(config), ClassTable(config.classes)
     pairing = pair_dataset(config)
-    found = _Findings(config, table)
+    found = _Findings(config, table, scenes_of(pairing.pairs, config.groups_given))
     # What a mask of values means is known once all have been seen; until then their looks wait in the journal.
     waiting: dict[str, str] = {}
     kept = Journal() if journal is None else journal
@@ -66,7 +68,7 @@ def check_dataset(config: DatasetConfig, progress: Progress = silent, journal: J
                     waiting[pair.name] = key
                     continue
             found.add(pair, look, "colors")
-    reading = choose_reading({"colors": votes["colors"], "index": votes["index"]})
+    reading = table.meaning.reading or choose_reading({"colors": votes["colors"], "index": votes["index"]})
     for pair in pairing.pairs:
         if pair.name in waiting:
             again = kept.get(waiting[pair.name])
@@ -98,14 +100,16 @@ def _looks(
 class _Findings:
     """Adds up what was seen, pair by pair, in any order."""
 
-    def __init__(self, config: DatasetConfig, table: ClassTable) -> None:
+    def __init__(self, config: DatasetConfig, table: ClassTable, scenes: Mapping[str, str]) -> None:
         self.config = config
         self.table = table
+        self.scenes = scenes
         self.facts: dict[str, ImageFacts] = {}
         self.problems: dict[str, Problem] = {}
         self.unknown = UnknownTally()
         self.oddities: dict[str, tuple[str, ...]] = {}
         self.empty: list[str] = []
+        self.lossy: dict[str, int] = {}
         self.palettes: list[tuple[str, Look]] = []
         self.moved: dict[str, str] = {}
 
@@ -122,9 +126,9 @@ class _Findings:
         classes = np.bincount(labels, weights=histogram.counts, minlength=256)[: len(self.table.trained)]
         self.facts[pair.name] = ImageFacts(
             name=pair.name,
-            image=pair.image.relative_to(self.config.images).as_posix(),
-            mask=pair.mask.relative_to(self.config.masks).as_posix(),
-            group=self.config.groups_given.get(pair.name, pair.group),
+            image=path_below(self.config.images, pair.image),
+            mask=path_below(self.config.masks, pair.mask),
+            group=self.scenes[pair.name],
             size=look.size,
             digest=look.digest,
             class_pixels=tuple(int(count) for count in classes),
@@ -162,7 +166,10 @@ class _Findings:
             key = int(keys[np.argmax(counts)])
             most = key if key < COLOR else unpack(key - COLOR)
         labelled = int(histogram.counts[histogram.labels(self.table, reading) != IGNORE_INDEX].sum())
-        return say.content_problem(pair, labelled, int(counts.sum()), most, self.table, reading)
+        problem = say.content_problem(pair, labelled, most, self.table, reading)
+        if problem is None and len(keys) and say.is_lossy(pair.mask):
+            self.lossy[pair.name] = int(counts.sum())
+        return problem
 
     def result(self, pairing: Pairing, reading: Reading) -> CheckResult:
         """Return what all of it comes to."""
@@ -171,10 +178,13 @@ class _Findings:
         near, usable = self.unknown.near(self.table), len(facts)
         problems = [
             *say.pairing_problems(pairing),
+            *say.link_problems(linked_folders(self.config.images, self.config.masks)),
+            *say.outline_problems(changed_outlines(self.config.masks)),
             *(self.problems[name] for name in names if name in self.problems),
             *say.class_problems(facts, self.table),
             *say.copy_problems(facts),
             *say.empty_problems(sorted(self.empty), usable),
+            *say.lossy_problems(self.lossy),
             *say.blend_problems(near, self.unknown.count(), self.unknown.pixels(), self.unknown.masks, self.table),
             *say.palette_problems(self.palettes, self.table, reading),
             *say.oddity_problems(self.oddities, usable),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from segcore.decisions import Decision, Exclude, Ignore, Map, Merge, Recolor, Rename, Snap, Use, Value
+from segcore.decisions import Decision, Exchange, Exclude, Ignore, Map, Merge, Read, Recolor, Rename, Snap, Use, Value
 
 
 def command_words(decision: Decision, dataset: str) -> list[str]:
     """Return the words that take a decision about a dataset: "dataset", "check", NAME, "--snap", "8"."""
-    command, flag, value = _words(decision)
-    return ["dataset", command, dataset, flag, value]
+    command, *flags = _words(decision)
+    return ["dataset", command, dataset, *flags]
 
 
-def _words(decision: Decision) -> tuple[str, str, str]:
+def _words(decision: Decision) -> tuple[str, ...]:
     match decision:
         case Exclude(images=images):
             return "check", "--exclude", ",".join(images)
@@ -19,6 +19,10 @@ def _words(decision: Decision) -> tuple[str, str, str]:
             return "check", "--map", f"{_value(value)}={to or ''}"
         case Snap(distance=distance):
             return "check", "--snap", str(distance)
+        case Read(reading=reading):
+            return "check", "--read", reading
+        case Exchange(names=(one, other)):
+            return "classes", "--rename", f"{one}={other}", "--rename", f"{other}={one}"
         case Merge(names=names, into=into):
             return "classes", "--merge", f"{','.join(names)}={into}"
         case Rename(name=old, to=to):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,24 @@ import numpy as np
 from segcore.config import DatasetConfig
 from segcore.data.building import exclusive
 from segcore.data.classes import ClassTable
-from segcore.data.deciding import carried_over, check_images, restricted, with_decisions, without
+from segcore.data.deciding import (
+    carried_over,
+    check_images,
+    settle,
+    whole_split,
+    with_decisions,
+    with_left_out,
+    without,
+    write_both,
+)
 from segcore.data.journal import LOOKS
 from segcore.data.pairing import Pair
 from segcore.data.readers import read_image, read_mask
 from segcore.data.report import CheckReport, ImageFacts, Problem
 from segcore.data.split_checks import split_problems
-from segcore.data.split_versions import drop_split, split_made, write_split
+from segcore.data.split_versions import drop_split, write_split
 from segcore.data.splits import Split, folds_by_group, groups_across_parts, shares_text, split_by_group
-from segcore.data.state import DatasetState, WholeSplit, examine, list_sources, read_state, write_state
+from segcore.data.state import DatasetState, examine, list_sources, read_state, write_state
 from segcore.decisions import Decision
 from segcore.errors import DatasetError, NotFoundError, SplitError, nearest
 from segcore.files import read_json
@@ -161,14 +170,21 @@ class Dataset:
     def set_split(self, split: Split, made: str = "by hand") -> None:
         """Keep `split` for studies to come; those launched keep theirs. Images in no part are not used.
 
-        A split that a study used stays among the earlier versions, see `split_versions`. `made` says in a few words how
-        the new one came about.
+        A split that a study used stays among the earlier versions, see `split_versions`. Images that decisions left out
+        may be named: they stand in their parts once that is undone. `made` says in a few words how the new one came
+        about.
 
         Raises:
-            SplitError: it names images that the dataset does not have.
+            SplitError: it names images that the dataset does not have, or train or val would be left empty.
         """
-        check_names(split, self.groups)
-        write_split(self.path, split, made)
+        left_out = self.config.meaning.excluded
+        check_names(split, {*self.names, *left_out})
+        if left_out.isdisjoint(split.part_of()):
+            write_split(self.path, split, made)
+            return
+        with exclusive(self.lock_path, silent):
+            state = self._state
+            write_both(self.path, state, state, self.split, split, made)
 
     def make_split(self, val: float = 0.2, test: float = 0.0, seed: int = 0) -> Split:
         """Divide the images by group, balanced as `split_by_group` says, and keep that split.
@@ -194,7 +210,12 @@ class Dataset:
     # Source ----------------------------------------------------------------------------------------
 
     def changed(self) -> bool:
-        """Whether the source files are others than when they were checked, told by names, sizes and times."""
+        """Whether the source files are others than when they were checked, told by names, sizes and times.
+
+        Also where whoever changed the dataset was killed on the way: `refresh` then brings that to its end.
+        """
+        if self._state.cut_short:
+            return True
         try:
             return list_sources(self.config) != self._state.sources
         except DatasetError:  # a folder is gone
@@ -215,20 +236,24 @@ class Dataset:
         return self
 
     def _refresh(self, progress: Progress) -> None:
+        if self._state.cut_short:
+            settle(self.path, self._state, self.split)
         if not self.changed():
             return
-        split, before = self.split, self.groups
-        state = examine(self.config, progress, self.path / LOOKS)
+        before, split = self._state, self.split
+        state = examine(before.config, progress, self.path / LOOKS)
         groups = {fact.name: fact.group for fact in state.facts}
-        if split is None or groups == before:
-            write_state(self.path, replace(state, whole_split=self._state.whole_split))
+        if split is None or groups == self.groups:
+            write_state(self.path, replace(state, whole_split=before.whole_split))
             return
-        write_state(self.path, state)
-        after = carried_over(split, before, groups)
+        after = carried_over(split, self.groups, groups)
         if after is None:
             drop_split(self.path)
-        else:
-            write_split(self.path, after, "carried over, as files changed")
+            write_state(self.path, state)
+            return
+        whole, _ = whole_split(self.path, before, split)
+        whole = with_left_out(after, whole, before.config.meaning.excluded)
+        write_both(self.path, before, state, split, whole, "carried over, as files changed")
 
     # Decisions -------------------------------------------------------------------------------------
 
@@ -274,24 +299,11 @@ class Dataset:
     def _redecide(self, config: DatasetConfig, progress: Progress) -> None:
         """Check again with other decisions; all that can fail comes before the first write."""
         before, split = self._state, self.split
-        state = examine(config, progress, self.path / LOOKS)
+        state = examine(config, progress, self.path / LOOKS, before.sources)
         if split is None:
             write_state(self.path, state)
-            return
-        kept = before.whole_split
-        if kept is None or kept.fingerprint != split.fingerprint:
-            kept = WholeSplit(split.fingerprint, split, split_made(self.path))
-        after = restricted(kept.split, {fact.name for fact in state.facts})
-        left_out = after != kept.split
-        whole = WholeSplit(after.fingerprint, kept.split, kept.made) if left_out else None
-        made = f"{kept.made}; less the images that decisions left out" if left_out else kept.made
-        # A split that names images the dataset lacks is never on the disk: it shrinks before, and grows after.
-        if set(after.part_of()) <= before.by_name.keys():
-            write_split(self.path, after, made)
-            write_state(self.path, replace(state, whole_split=whole))
         else:
-            write_state(self.path, replace(state, whole_split=whole))
-            write_split(self.path, after, made)
+            write_both(self.path, before, state, split, *whole_split(self.path, before, split))
 
     def split_warning(self) -> str:
         """Return what makes judging on this split unsafe, in a sentence; "" where nothing is seen."""
@@ -359,7 +371,7 @@ def _contents(facts: Sequence[ImageFacts]) -> tuple[dict[str, str], dict[str, np
     return groups, {fact.name: np.array(fact.class_pixels, dtype=np.int64) for fact in facts}
 
 
-def check_names(split: Split, known: Mapping[str, str]) -> None:
+def check_names(split: Split, known: Collection[str]) -> None:
     """Raise `SplitError` where a split names an image that is not known."""
     for name in split.part_of():
         if name not in known:

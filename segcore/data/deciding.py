@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from segcore.config import DatasetConfig
+from segcore.data.split_versions import split_made, write_split
 from segcore.data.splits import PARTS, Split
+from segcore.data.state import DatasetState, WholeSplit, write_state
 from segcore.decisions import Decision, Exclude, replay
 from segcore.errors import ConfigError, NotFoundError, SplitError, nearest
 
@@ -69,8 +73,8 @@ def restricted(whole: Split, names: Collection[str]) -> Split:
     for part in ("train", "val"):
         if not lists[part]:
             raise SplitError(
-                f"The {part} part of the split would have no image left. Divide the images anew before you leave these "
-                "out.",
+                f"The {part} part of the split would have no image left beside those that are left out. Divide the "
+                "images anew, or leave out others.",
                 field="split",
             )
     return Split(**lists)
@@ -93,3 +97,57 @@ def carried_over(split: Split, before: Mapping[str, str], groups: Mapping[str, s
     new = {name: parts.get(name, part_of_group.get(group, "train")) for name, group in groups.items()}
     lists = [tuple(name for name, part in new.items() if part == wanted) for wanted in PARTS]
     return Split(*lists) if lists[0] and lists[1] else None
+
+
+def with_left_out(split: Split, whole: Split, left_out: Collection[str]) -> Split:
+    """Return a split with images that decisions left out, each in the part in which it was in the `whole` split."""
+    back = {part: tuple(name for name in getattr(whole, part) if name in left_out) for part in PARTS}
+    return Split(*((*getattr(split, part), *back[part]) for part in PARTS))
+
+
+# Two files that belong together -------------------------------------------------------------------------
+
+
+def whole_split(directory: Path, state: DatasetState, split: Split) -> tuple[Split, str]:
+    """Return the present split with the images that decisions took out of it, and how that came about."""
+    kept = state.whole_split
+    if kept is not None and split.fingerprint in (kept.fingerprint, kept.before):
+        return kept.split, kept.made
+    return split, split_made(directory)
+
+
+def write_both(
+    directory: Path, before: DatasetState, state: DatasetState, present: Split | None, whole: Split, made: str
+) -> None:
+    """Write what is known of a dataset, and what its images leave of a split.
+
+    Whoever is killed in between leaves a state that is `cut_short` and holds all that `settle` needs to go on. A split
+    that names images which are not there is never on the disk: it shrinks before, and grows after.
+
+    Args:
+        directory: of the dataset.
+        before: the state on the disk.
+        state: the one to be.
+        present: the split on the disk, if there is one.
+        whole: the one to be, with the images that decisions left out.
+        made: how that came about.
+
+    Raises:
+        SplitError: its train or val would be left empty; nothing was written.
+    """
+    after = restricted(whole, state.by_name)
+    kept = WholeSplit(after.fingerprint, whole, made)
+    left_out, was = after != whole, "" if present is None else present.fingerprint
+    if after.fingerprint != was:
+        first = before if set(after.part_of()) <= before.by_name.keys() else state
+        write_state(directory, replace(first, whole_split=replace(kept, before=was)))
+        write_split(directory, after, f"{made}; less the images that decisions left out" if left_out else made)
+    write_state(directory, replace(state, whole_split=kept if left_out else None))
+
+
+def settle(directory: Path, state: DatasetState, split: Split | None) -> None:
+    """Bring to its end what was cut short in `write_both`, or take it back where it had only begun."""
+    if split is None:
+        write_state(directory, replace(state, whole_split=None))
+    else:
+        write_both(directory, state, state, split, *whole_split(directory, state, split))

@@ -15,6 +15,7 @@ import numpy as np
 from segcore.config import DatasetConfig
 from segcore.data.building import exclusive
 from segcore.data.dataset import Dataset
+from segcore.data.deciding import restricted
 from segcore.data.pairing import pair_dataset
 from segcore.data.scenes import DISTANCE_METRES, GAP_SECONDS, groups_by_place, groups_by_time, read_shots
 from segcore.data.splits import PARTS, Split, read_split_file, shares_text, split_by_group
@@ -153,11 +154,14 @@ def split_at_random(dataset: Dataset, *, val: float = 0.2, test: float = 0.0, se
 def split_by_lists(dataset: Dataset, path: Path) -> Split:
     """Take a split from a file or folder of lists, see `read_split_file`, and keep it.
 
+    The lists may name images that cannot be used, or were left out, as those of a published dataset do.
+
     Raises:
-        SplitError: the lists are not understood, or name images that the dataset does not have.
+        SplitError: the lists are not understood, or name images that are not there.
+        DatasetError: the dataset's files are gone.
     """
-    split = read_split_file(path, dataset.names)
-    dataset.set_split(split, f"lists of {path.name}")
+    split = read_split_file(path, [pair.name for pair in pair_dataset(dataset.config).pairs])
+    dataset.set_split(restricted(split, {*dataset.names, *dataset.config.meaning.excluded}), f"lists of {path.name}")
     return split
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from segcore.config import IGNORE_INDEX
 from segcore.data.classes import ClassTable
 from segcore.data.lookups import color_lookup, pack
-from segcore.data.readers import RawMask, Reading, choose_reading
+from segcore.data.readers import RawMask, choose_reading
+from segcore.decisions import Reading
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; right and bottom lie just outside."""

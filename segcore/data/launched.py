@@ -17,13 +17,34 @@ from pathlib import Path
 from segcore.config import DatasetConfig
 from segcore.data.dataset import Dataset
 from segcore.data.journal import LOOKS
-from segcore.data.state import examine, write_state
+from segcore.data.state import DatasetState, examine, write_state
 from segcore.errors import DatasetError
 from segcore.progress import Progress, silent
 
 SCENES = ("group_regex", "group_by_folder", "groups_given", "groups_from")
 """Fields that name the scenes. They are no part of the fingerprint, as other scenes leave the pixels as they are; yet
 the runs of one study are compared scene by scene, so each keeps those it was launched with."""
+
+
+class Snapshot(Dataset):
+    """A dataset as it is now, whatever is decided about it meanwhile; to be read and prepared."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__(dataset.path)
+        self._taken = dataset._state
+
+    @property
+    def _state(self) -> DatasetState:
+        return self._taken
+
+    def _refresh(self, progress: Progress) -> None:  # noqa: ARG002 - there is nothing to count
+        if self.changed():
+            raise DatasetError(
+                f"The files of dataset {self.name!r} have just changed. Try again when nothing writes there."
+            )
+
+    def _redecide(self, config: DatasetConfig, progress: Progress) -> None:  # noqa: ARG002 - it never does
+        raise DatasetError(f"Dataset {self.name!r} as it was cannot be changed; decide about the dataset.")
 
 
 class LaunchedDataset(Dataset):
@@ -80,5 +101,5 @@ def as_launched(dataset: Dataset, config: DatasetConfig, fingerprint: str, progr
     if dataset.fingerprint == fingerprint and all(
         getattr(dataset.config, field) == getattr(config, field) for field in SCENES
     ):
-        return dataset
+        return Snapshot(dataset)
     return LaunchedDataset(dataset, config, fingerprint).refresh(progress)

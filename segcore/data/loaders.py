@@ -97,10 +97,9 @@ def batch_bounds(length: int, batch_size: int, *, least: int = 2) -> list[tuple[
 
 
 @dataclass(frozen=True)
-class Loaders:
-    """The batches of one run, or of one of the processes that share it."""
+class ValLoaders:
+    """The images that a network is judged on, or those that one of several processes judges."""
 
-    train_loader: DataLoader[Batch]
     val_loader: DataLoader[Batch]
     val_names: list[str]
     """Names of all validation images."""
@@ -108,10 +107,21 @@ class Loaders:
     """The group of each."""
     val_positions: list[int]
     """Which of `val_names` this process's `val` gives, in that order; all of them where one process trains."""
-    steps_per_epoch: int
-    window: int | None = None
+    window: int | None
     """Side of the windows in which validation images are to be predicted, in pixels (crop geometry: `val` gives them
     one at a time, each of its own size); None where they come resized, in batches."""
+
+    def val(self) -> DataLoader[Batch]:
+        """Return the validation batches: every image of `val_positions` once, in order, unchanged."""
+        return self.val_loader
+
+
+@dataclass(frozen=True)
+class Loaders(ValLoaders):
+    """The batches of one run, or of one of the processes that share it."""
+
+    train_loader: DataLoader[Batch]
+    steps_per_epoch: int
 
     def train(self, epoch: int, skip: int = 0) -> DataLoader[Batch]:
         """Return the training batches of `epoch` (from 1): another order and other augmentations in each.
@@ -122,10 +132,6 @@ class Loaders:
         assert isinstance(sampler, _EpochBatches)
         sampler.epoch, sampler.skip = epoch, skip
         return self.train_loader
-
-    def val(self) -> DataLoader[Batch]:
-        """Return the validation batches: every image of `val_positions` once, in order, unchanged."""
-        return self.val_loader
 
 
 def build_loaders(
@@ -158,28 +164,48 @@ def build_loaders(
         ConfigError: fewer than two images of a batch for each process.
     """
     train = [prepared.index_of(name) for name in split.train]
-    val = [prepared.index_of(name) for name in split.val]
     samples = _TrainingSamples(prepared.pixels, train, recipe, seed)
     _check_enough(len(train), len(samples), recipe.batch_size, world)
     batches = _EpochBatches(len(samples), recipe.batch_size, seed, rank, world)
-    positions = list(range(rank, len(val), world))
+    shared: dict[str, Any] = {"seed": seed, "workers": workers, "pin": pin}
+    judged = build_val_loaders(prepared, split.val, recipe, rank=rank, world=world, **shared)
+    return Loaders(**vars(judged), train_loader=_loader(samples, batches, **shared), steps_per_epoch=len(batches))
+
+
+def build_val_loaders(
+    prepared: Prepared,
+    names: Sequence[str],
+    recipe: Recipe,
+    *,
+    seed: int,
+    workers: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    pin: bool = False,
+) -> ValLoaders:
+    """Return what a network is judged on: the images `names`, in this order; other arguments as of `build_loaders`."""
+    indices = [prepared.index_of(name) for name in names]
+    positions = list(range(rank, len(indices), world))
     window = recipe.image_size if recipe.geometry == "crop" else None
-    options: dict[str, Any] = {"num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0}
-    return Loaders(
-        train_loader=DataLoader(
-            samples, batch_sampler=batches, generator=torch.Generator().manual_seed(seed), **options
-        ),
-        val_loader=DataLoader(
-            _ValidationSamples(prepared.pixels, [val[position] for position in positions]),
-            batch_sampler=_val_batches(len(positions), None if window else recipe.batch_size),
-            generator=torch.Generator().manual_seed(seed),
-            **options,
-        ),
-        val_names=list(split.val),
-        val_groups=[prepared.groups[index] for index in val],
+    samples = _ValidationSamples(prepared.pixels, [indices[position] for position in positions])
+    batches = _val_batches(len(positions), None if window else recipe.batch_size)
+    return ValLoaders(
+        val_loader=_loader(samples, batches, seed=seed, workers=workers, pin=pin),
+        val_names=list(names),
+        val_groups=[prepared.groups[index] for index in indices],
         val_positions=positions,
-        steps_per_epoch=len(batches),
         window=window,
+    )
+
+
+def _loader(samples: Dataset[Batch], batches: Any, *, seed: int, workers: int, pin: bool) -> DataLoader[Batch]:
+    return DataLoader(
+        samples,
+        batch_sampler=batches,
+        generator=torch.Generator().manual_seed(seed),
+        num_workers=workers,
+        pin_memory=pin,
+        persistent_workers=workers > 0,
     )
 
 

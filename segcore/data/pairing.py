@@ -7,13 +7,13 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segcore.config import DatasetConfig
 from segcore.errors import DatasetError
-from segcore.text import printable
+from segcore.text import plural, printable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 MAX_NAME_BYTES = 200
@@ -163,6 +163,25 @@ def find_files(
     return found[0], found[1]
 
 
+def linked_folders(*roots: Path) -> list[Path]:
+    """Return the links to folders below some folders, hidden ones left out, sorted. None of them is searched."""
+    found: set[Path] = set()
+    for root in roots:
+        for directory, folders, _ in os.walk(root):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            found.update(path for name in folders if (path := Path(directory, name)).is_symlink())
+    return sorted(found)
+
+
+def not_followed(links: Sequence[str]) -> str:
+    """Say which linked folders were not searched, and what to do."""
+    names = printable(", ".join(links[:3]), lines=False) + (f" and {len(links) - 3} more" if len(links) > 3 else "")
+    return (
+        f"{plural(len(links), 'linked folder was', 'linked folders were')} not followed: {names}. Put the folder "
+        "itself there, or name the one that the link leads to."
+    )
+
+
 def image_names(folder: Path) -> dict[Path, str]:
     """Return what the images under a folder are called in a dataset; files that cannot be told apart are left out.
 
@@ -187,6 +206,25 @@ def image_groups(config: DatasetConfig, names: Mapping[Path, str]) -> dict[Path,
     if config.group_regex and found and not any(found.values()):
         raise _matches_no_name(config.group_regex, next(iter(found)))
     return {image: names[image] if group is None else group for image, group in found.items()}
+
+
+def scenes_of(pairs: Iterable[Pair], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the scene of each image by name: the one given to it, else that of its group.
+
+    Where the images of a group were all given one scene, as where overlapping groups were put together, whoever joins
+    the group later, or was left out meanwhile, is of that scene, too.
+
+    Args:
+        pairs: all that there are, also those that are not used.
+        given: image name -> scene, of some of them.
+    """
+    pairs = list(pairs)
+    scenes: dict[str, set[str]] = defaultdict(set)
+    for pair in pairs:
+        if pair.name in given:
+            scenes[pair.group].add(given[pair.name])
+    own = {group: found.pop() if len(found) == 1 else group for group, found in scenes.items()}
+    return {pair.name: given.get(pair.name, own.get(pair.group, pair.group)) for pair in pairs}
 
 
 def _matches_no_name(regex: str, example: Path) -> DatasetError:

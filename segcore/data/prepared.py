@@ -26,6 +26,7 @@ import numpy as np
 from segcore.config import Recipe
 from segcore.data.building import exclusive, new_directory, remove_leftovers
 from segcore.data.dataset import Dataset
+from segcore.data.launched import Snapshot
 from segcore.data.parallel import ordered_map
 from segcore.data.readers import pair_digest, read_bytes, read_image, read_raw_mask, read_square
 from segcore.errors import ConfigError, DatasetError, NotFoundError, WorkspaceError
@@ -158,9 +159,10 @@ def prepare(
         raise ConfigError(f"An image size of {image_size} px is not possible.", field="image_size")
     if dataset.changed():
         dataset.refresh(progress)
-    # Read once: another process may check the dataset again while this one builds.
-    fingerprint, groups = dataset.fingerprint, dataset.groups
-    target = dataset.prepared_directory / f"{fingerprint}-{image_size or 'native'}"
+    # Another process may check the dataset again, or decide about it, while this one waits to build.
+    dataset = Snapshot(dataset)
+    groups = dataset.groups
+    target = dataset.prepared_directory / f"{dataset.fingerprint}-{image_size or 'native'}"
     found = _find(target, groups, checking or progress)
     if found is not None:
         return found
@@ -171,7 +173,7 @@ def prepare(
         damaged = target.exists() and _format(target) in (_FORMAT, None)
         remove_leftovers(dataset.prepared_directory)
         shutil.rmtree(target, ignore_errors=True)
-        _build(target, dataset, fingerprint, image_size, progress)
+        _build(target, dataset, image_size, progress)
     return Prepared(target, groups, mended=damaged)
 
 
@@ -199,7 +201,7 @@ def _format(target: Path) -> object:
         return None
 
 
-def _build(target: Path, dataset: Dataset, fingerprint: str, size: int | None, progress: Progress) -> None:
+def _build(target: Path, dataset: Dataset, size: int | None, progress: Progress) -> None:
     names = dataset.names
     shapes = [_shape(dataset, name, size) for name in names]
     _check_space(dataset, 4 * sum(height * width for height, width in shapes))
@@ -217,7 +219,7 @@ def _build(target: Path, dataset: Dataset, fingerprint: str, size: int | None, p
                 checksums.append(checksum)
         index = {
             "format": _FORMAT,
-            "fingerprint": fingerprint,
+            "fingerprint": dataset.fingerprint,
             "image_size": size,
             "names": names,
             "shapes": shapes,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from segcore.data.classes import ClassTable
 from segcore.data.looks import ODDITIES, Look
-from segcore.data.pairing import Pair, Pairing
-from segcore.data.readers import Reading
+from segcore.data.pairing import Pair, Pairing, not_followed
 from segcore.data.report import ImageFacts, NearColors, Problem
-from segcore.decisions import SNAP_STEPS, Exclude, Ignore, Snap, Value, describe_value
+from segcore.decisions import READINGS, SNAP_STEPS, Exclude, Ignore, Read, Reading, Snap, Value, describe_value
 from segcore.text import plural, printable, scaled
 
 _SHOWN = 1000
@@ -65,6 +65,22 @@ def pairing_problems(pairing: Pairing) -> Iterator[Problem]:
         yield Problem(None, "ungrouped", message, excluded=False)
 
 
+def link_problems(links: Sequence[Path]) -> Iterator[Problem]:
+    """Say which folders were not searched as they are links."""
+    if links:
+        yield Problem(None, "linked folder", not_followed(list(map(str, links))), excluded=False)
+
+
+def outline_problems(changed: Sequence[Path]) -> Iterator[Problem]:
+    """Say which files of outlines are not any more what the masks were drawn from."""
+    for file in changed:
+        message = (
+            f"{file.name} has changed since the masks were drawn from it, when the dataset was added; what it says now "
+            "is not in them. To learn from it, add the folder again under another name, or remove this dataset first."
+        )
+        yield Problem(file, "outlines changed", message, excluded=False)
+
+
 def left_out(pair: Pair) -> Problem:
     """Say that an image is not used as somebody decided so."""
     message = f"The image {pair.image.name} is left out, as you decided. Undo that decision to use it again."
@@ -84,19 +100,17 @@ def size_problem(pair: Pair, image: tuple[int, int], mask: tuple[int, int]) -> P
 
 
 def content_problem(
-    pair: Pair, labelled: int, unknown: int, most: Value | None, table: ClassTable, reading: Reading
+    pair: Pair, labelled: int, most: Value | None, table: ClassTable, reading: Reading
 ) -> Problem | None:
-    """Say what is wrong with what a readable mask shows.
+    """Say why nothing can be learnt from a readable mask.
 
     Args:
         pair: the files.
         labelled: pixels that have a trained class.
-        unknown: pixels of values that the table does not have.
-        most: the most frequent of these.
+        most: the most frequent value that the table does not have.
         table: the classes.
         reading: how masks are read.
     """
-    lossy = pair.mask.suffix.lower() in (".jpg", ".jpeg")
     if labelled == 0 and most is not None:
         expected = (
             f"rows of the class table, 0-{len(table.rows) - 1}, or 255 for ignore"
@@ -108,7 +122,11 @@ def content_problem(
             "no known colour",
             f"No pixel of the mask {pair.mask.name} has a class; the most frequent is "
             f"{describe_value(most)}. Expected {expected}. "
-            + ("JPEG blends colours: export masks as PNG." if lossy else "Correct the class table or the mask."),
+            + (
+                "JPEG blends colours: export masks as PNG."
+                if is_lossy(pair.mask)
+                else "Correct the class table or the mask."
+            ),
             excluded=True,
         )
     if labelled == 0:
@@ -117,14 +135,6 @@ def content_problem(
             "nothing labelled",
             f"All pixels of the mask {pair.mask.name} are ignored, so there is nothing to learn from it.",
             excluded=True,
-        )
-    if unknown and lossy:
-        return Problem(
-            pair.mask,
-            "lossy mask",
-            f"The mask {pair.mask.name} is a JPEG, which blends colours: {unknown} pixels match no class and are "
-            "ignored. Export masks as PNG.",
-            excluded=False,
         )
     return None
 
@@ -183,6 +193,26 @@ def empty_problems(names: Sequence[str], usable: int) -> Iterator[Problem]:
             "they are learnt from; leave them out if nobody has labelled them yet."
         )
         yield _about("empty mask", message, names, usable)
+
+
+def is_lossy(mask: Path) -> bool:
+    """Whether a mask is of a kind of file that blends colours."""
+    return mask.suffix.lower() in (".jpg", ".jpeg")
+
+
+def lossy_problems(unknown: Mapping[str, int]) -> Iterator[Problem]:
+    """Say which masks are JPEG files with colours that no class has.
+
+    Args:
+        unknown: image name -> pixels of such colours; of usable images with such masks alone.
+    """
+    if unknown:
+        message = (
+            f"{plural(len(unknown), 'mask is a JPEG', 'masks are JPEGs')}, as that of {next(iter(unknown))}. JPEG "
+            f"blends colours: {plural(sum(unknown.values()), 'pixel')} match no class and are ignored. Export masks as "
+            "PNG, or have near colours snapped to their class."
+        )
+        yield Problem(None, "lossy mask", message, False, tuple(unknown)[:_SHOWN])
 
 
 def copy_problems(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
@@ -288,13 +318,13 @@ def palette_problems(looks: Sequence[tuple[str, Look]], table: ClassTable, readi
                     f"value {value} is {table.rows[value].name} by its row and {table.rows[row].name} by its colour"
                 )
             break
-    read = "rows of the class table" if reading == "index" else "colours"
-    if swapped:
+    if swapped and table.meaning.reading is None:
+        other: Reading = "colors" if reading == "index" else "index"
         message = (
             f"In {plural(len(swapped), 'mask')} values and palette name different classes, as in that of {swapped[0]}: "
-            f"{example}. They are read as {read}. If that is wrong, put the class table into the other order."
+            f"{example}. They are read as {READINGS[reading]}. If that is wrong, have them read as {READINGS[other]}."
         )
-        yield Problem(None, "palette confusion", message, False, tuple(swapped[:_SHOWN]))
+        yield Problem(None, "palette confusion", message, False, tuple(swapped[:_SHOWN]), Read(reading=other))
     if foreign and reading == "index":
         message = (
             f"The palette of {plural(len(foreign), 'mask')} has other colours than the class table, as that of "

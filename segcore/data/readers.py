@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,10 +23,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from segcore.config import IGNORE_INDEX
 from segcore.data.classes import ClassTable, Color
+from segcore.decisions import Reading
 from segcore.errors import ImageReadError
-
-Reading = Literal["colors", "index"]
-"""What the values of a mask are: colours of the class table, or rows of it."""
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
 """No other decoder is tried, whatever a file is called: that of PostScript would start a program."""

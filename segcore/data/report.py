@@ -10,8 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from segcore.data.histogram import Box
-from segcore.data.readers import Reading
-from segcore.decisions import SNAP_STEPS, Decision, Map, Value, describe_value
+from segcore.decisions import SNAP_STEPS, Decision, Map, Reading, Value, describe_value
 
 _DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
 

@@ -6,7 +6,7 @@ import json
 import os
 import time
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,17 @@ from segcore.config import DatasetConfig
 from segcore.data.checks import check_dataset
 from segcore.data.classes import ClassTable
 from segcore.data.journal import Journal
+from segcore.data.outlines import outline_stamps
 from segcore.data.pairing import Pair, find_files, path_below
 from segcore.data.report import CheckReport, ImageFacts
 from segcore.data.splits import Split
 from segcore.errors import ClassTableError, DatasetError, NotFoundError, WorkspaceError
 from segcore.files import FileCache, describe_os_error, read_json, write_json
 from segcore.progress import Progress
+
+Sources = dict[str, dict[str, list[int]]]
+"""For images and masks: path below the folder -> [bytes, time of change in ns], of every file there is; for outlines
+that masks were drawn from the same by whole path."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,20 @@ class WholeSplit:
     split: Split
     made: str
     """How it came about, in a few words."""
+    before: str | None = None
+    """While dataset.json and split.json are written: the fingerprint of the split that was there before."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"fingerprint": self.fingerprint, "split": self.split.to_json(), "made": self.made}
+        return {
+            "fingerprint": self.fingerprint,
+            "split": self.split.to_json(),
+            "made": self.made,
+            "before": self.before,
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> WholeSplit:
-        return cls(value["fingerprint"], Split.from_json(value["split"]), value["made"])
+        return cls(value["fingerprint"], Split.from_json(value["split"]), value["made"], value.get("before"))
 
 
 @dataclass(frozen=True)
@@ -49,10 +61,15 @@ class DatasetState:
     fingerprint: str
     report: CheckReport
     facts: tuple[ImageFacts, ...]
-    sources: dict[str, dict[str, list[int]]]
-    """For images and masks: path below the folder -> [bytes, time of change in ns], of every file there was."""
+    sources: Sources
+    """As they were when they were checked."""
     whole_split: WholeSplit | None = None
     """The split as it was before decisions left images out of it."""
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether who changed the dataset ended between writing this and the split that goes with it."""
+        return self.whole_split is not None and self.whole_split.before is not None
 
     @cached_property
     def table(self) -> ClassTable:
@@ -73,19 +90,22 @@ class DatasetState:
             "fingerprint": self.fingerprint,
             "checked": time.time(),
             "report": self.report.to_json(),
-            "facts": [asdict(fact) for fact in self.facts],
+            "facts": [vars(fact) for fact in self.facts],
             "sources": self.sources,
             "whole_split": None if self.whole_split is None else self.whole_split.to_json(),
         }
 
 
-def examine(config: DatasetConfig, progress: Progress, journal: Path | None = None) -> DatasetState:
+def examine(
+    config: DatasetConfig, progress: Progress, journal: Path | None = None, sources: Sources | None = None
+) -> DatasetState:
     """Check a dataset and refuse what nothing can be learnt from.
 
     Args:
         config: the dataset.
         progress: counts pairs.
         journal: where looks at its files are kept, see `segcore.data.journal`.
+        sources: what `list_sources` just returned, where it was asked.
     """
     table = ClassTable.of(config)
     if len(table.trained) < 2:
@@ -94,7 +114,8 @@ def examine(config: DatasetConfig, progress: Progress, journal: Path | None = No
             "apart. Ignore fewer classes, or add one (a background, for example).",
             field="classes",
         )
-    sources = list_sources(config)  # before the check, so that what changes during it shows as changed
+    if sources is None:
+        sources = list_sources(config)  # before the check, so that what changes during it shows as changed
     result = check_dataset(config, progress, None if journal is None else Journal(journal))
     _refuse_useless(result.report, table)
     return DatasetState(config, result.fingerprint, result.report, result.facts, sources)
@@ -123,9 +144,9 @@ def _refuse_useless(report: CheckReport, table: ClassTable) -> None:
         )
 
 
-def list_sources(config: DatasetConfig) -> dict[str, dict[str, list[int]]]:
-    """Return size and time of every file there is."""
-    listed: dict[str, dict[str, list[int]]] = {}
+def list_sources(config: DatasetConfig) -> Sources:
+    """Return size and time of every file there is, and of those that masks were drawn from."""
+    listed: Sources = {}
     regexes = {"image_regex": config.image_regex, "mask_regex": config.mask_regex}
     images, masks = find_files(config.images, config.masks, **regexes)
     for part, folder, files in (("images", config.images, images), ("masks", config.masks, masks)):
@@ -137,6 +158,8 @@ def list_sources(config: DatasetConfig) -> dict[str, dict[str, list[int]]]:
                 continue
             name = os.fsencode(path_below(folder, file)).decode("utf-8", "backslashreplace")
             listed[part][name] = [stat.st_size, stat.st_mtime_ns]
+    if outlines := outline_stamps(config.masks):
+        listed["outlines"] = outlines
     return listed
 
 

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from segcore.config import DatasetConfig
 from segcore.data.building import becoming, exclusive, new_directory, new_staging, remove_leftovers
 from segcore.data.dataset import Dataset, auto_split, check_names
+from segcore.data.deciding import restricted
 from segcore.data.journal import LOOKS, pending
 from segcore.data.layouts.coco import draw_masks
 from segcore.data.layouts.guess import Guess
@@ -101,7 +102,7 @@ class DatasetStore:
         looks = pending(self.workspace.checks, config)
         state = examine(config, progress, looks)
         names = {fact.name for fact in state.facts}
-        chosen = auto_split(state.facts, val, test, seed) if given is None else _restrict(given, names)
+        chosen = auto_split(state.facts, val, test, seed) if given is None else restricted(given, names)
         with new_directory(target) if own is None else becoming(own, target) as directory:
             write_state(directory, state)
             write_json(directory / "split.json", chosen.to_json())
@@ -215,11 +216,6 @@ def _given_split(config: DatasetConfig, split: Split | Path) -> Split:
         check_names(split, names)
         return split
     return read_split_file(split, names)
-
-
-def _restrict(split: Split, names: set[str]) -> Split:
-    """Leave out the images that the check excluded."""
-    return Split(*(tuple(name for name in part if name in names) for part in (split.train, split.val, split.test)))
 
 
 def _absolute(path: Path) -> Path:

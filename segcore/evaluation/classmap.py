@@ -1,7 +1,8 @@
 """Which classes of a dataset a network's classes mean, and what a network scores on those that both sides have.
 
 A network is judged on a dataset whose class table may be another than its own. Its classes are matched by name, or as
-a person says; several of them may mean one class of the dataset (grass and tree: vegetation). Then
+a person says, and in its own dataset by what was decided about that since; several of them may mean one class of the
+dataset (grass and tree: vegetation). Then
 
     true pixels of a class that no class of the network means     count nowhere, as it could only be wrong there
     predictions of a class that the dataset lacks                 are wrong, wherever a true pixel counts
@@ -19,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from segcore.config import IGNORE_INDEX, DatasetConfig
+from segcore.data.classes import ClassTable
 from segcore.errors import ConfigError, WorkspaceError, nearest
 from segcore.evaluation.metrics import Scores, scores
 
@@ -105,6 +108,29 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
+def by_decisions(network: DatasetConfig, dataset: DatasetConfig) -> dict[str, str | None]:
+    """Return what a network's classes mean in its own dataset, where classes were merged, renamed or ignored since.
+
+    That is told by what the masks hold, and goes before names; a class whose parts now are several is left to these.
+
+    Args:
+        network: the dataset's settings when the network was launched.
+        dataset: the dataset's settings now; of one with another table of what its masks hold nothing is told.
+
+    Returns:
+        Class of the network -> class of the dataset; None where that is ignored now.
+    """
+    if [(row.name, row.color) for row in network.classes] != [(row.name, row.color) for row in dataset.classes]:
+        return {}
+    ours, theirs = ClassTable.of(network), ClassTable.of(dataset)
+    found: dict[str, str | None] = {}
+    for label, name in enumerate(ours.names):
+        now = {theirs.row_labels[row] for row, own in enumerate(ours.row_labels) if own == label} - {IGNORE_INDEX}
+        if len(now) < 2:
+            found[name] = theirs.names[now.pop()] if now else None
+    return found
+
+
 def match(network: Sequence[str], dataset: Sequence[str], given: Mapping[str, str | None] | None = None) -> ClassMap:
     """Match classes by name; upper and lower case, blanks, "_" and "-" make no difference.
 
@@ -132,10 +158,16 @@ def match(network: Sequence[str], dataset: Sequence[str], given: Mapping[str, st
     return found
 
 
-def parse(words: Iterable[str], network: Sequence[str], dataset: Sequence[str]) -> dict[str, str | None]:
+def parse(
+    words: Iterable[str],
+    network: Sequence[str],
+    dataset: Sequence[str],
+    decided: Mapping[str, str | None] | None = None,
+) -> dict[str, str | None]:
     """Return what `match` takes from words "theirs=ours": a class of the dataset, a class of the network.
 
-    "theirs=" leaves a class of the dataset out, "=ours" says that the dataset lacks a class of the network.
+    "theirs=" leaves a class of the dataset out, "=ours" says that the dataset lacks a class of the network. `decided`
+    is what classes mean that no word names, as of `by_decisions`.
 
     Raises:
         ConfigError: a word is no pair of classes, or gives one class of the network two meanings (field "map").
@@ -149,7 +181,8 @@ def parse(words: Iterable[str], network: Sequence[str], dataset: Sequence[str]) 
             )
         if not ours:
             name = resolve(theirs, dataset, "dataset")
-            given.update({alike: None for alike in network if _alike(alike, dataset) == name and alike not in given})
+            meaning = {**{ours: _alike(ours, dataset) for ours in network}, **(decided or {})}
+            given.update({ours: None for ours, means in meaning.items() if means == name and ours not in given})
             continue
         ours, meant = resolve(ours, network, "network"), resolve(theirs, dataset, "dataset") if theirs else None
         if given.get(ours, meant) != meant:

@@ -23,7 +23,7 @@ from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
 from segcore.errors import ConfigError, NotFoundError, SegcoreError, SplitError, WorkspaceError
 from segcore.evaluation import overlap
-from segcore.evaluation.classmap import ClassMap, match
+from segcore.evaluation.classmap import ClassMap, by_decisions, match
 from segcore.evaluation.metrics import Scores
 from segcore.evaluation.overlap import Met
 from segcore.runs import Recounted, Run
@@ -68,7 +68,8 @@ def plan(run: Run, dataset: Dataset, part: Judged = "val", given: Mapping[str, s
         run: with weights.
         dataset: as it was last checked.
         part: of the split, or "all".
-        given: class of the network -> class of the dataset that it means, None for none; others are matched by name.
+        given: class of the network -> class of the dataset that it means, None for none; others are matched by
+            `classmap.by_decisions` and by name.
 
     Raises:
         SealError: test images that are sealed are among them; says how to open them.
@@ -85,7 +86,7 @@ def plan(run: Run, dataset: Dataset, part: Judged = "val", given: Mapping[str, s
     split = run.split if is_own(run, dataset) else dataset.split
     names = images(dataset, split, part)
     network, there = ([info.name for info in one.trained_classes] for one in (config.dataset, dataset.config))
-    classes = match(network, there, given)
+    classes = match(network, there, {**by_decisions(config.dataset, dataset.config), **(given or {})})
     overlap.check_open(run, dataset, names)
     return Plan(dataset, fingerprint, part, split, names, classes, overlap.met(run, dataset, names), epoch)
 

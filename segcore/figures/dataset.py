@@ -24,6 +24,9 @@ from segcore.figures.theme import (
 _OPACITY = {"val": 0.6, "test": 0.3}
 """Parts of the split differ in strength, as colour says which class it is; training, or all images, is full."""
 
+_PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
+"""Parts of the split as the screens name them."""
+
 TOGETHER = "#1f7f93"
 """Colour of classes that stand together in every image."""
 
@@ -69,8 +72,8 @@ def class_share_bars(
             textangle=0,
             cliponaxis=False,
             customdata=hovers,
-            hovertemplate=f"%{{customdata}}<extra>{part}</extra>",
-            name=part or "all images",
+            hovertemplate=f"%{{customdata}}<extra>{_PARTS.get(part, part)}</extra>",
+            name=_PARTS.get(part, part) or "all images",
             legendgroup=part,
             showlegend=False,
             uid=f"part:{part}",
@@ -78,8 +81,10 @@ def class_share_bars(
     # Room for the number behind the longest bar.
     longest = max(max(trace.x) for trace in chart.data if trace.type == "bar")
     chart.update_xaxes(ticksuffix=" %", range=[0, min(1.15 * longest, 112)])
-    # Said, as plotly takes classes that are called "1" and "200" for numbers.
-    chart.update_yaxes(type="category")
+    # Said, as plotly takes classes that are called "1" and "200" for numbers; names as long as a sentence are cut.
+    names = [classes[i].name for i in order]
+    ticks = {"tickvals": list(map(plain, names)), "ticktext": [plain(_short(name)) for name in names]}
+    chart.update_yaxes(type="category", **ticks)
     chart.update_layout(barmode="group", bargap=0.25, bargroupgap=0.05)
     if len(parts) > 1:
         _add_part_legend(chart, list(parts))
@@ -96,7 +101,7 @@ def _add_part_legend(chart: go.Figure, parts: Sequence[str]) -> None:
             marker={"color": INK, "opacity": _OPACITY.get(part, 1.0), "symbol": "square", "size": 12},
             legendgroup=part,
             hoverinfo="skip",
-            name=part,
+            name=_PARTS.get(part, part),
             uid=f"legend:{part}",
         )
     show_legend(chart, len(parts))
@@ -164,6 +169,8 @@ def co_occurrence_map(classes: Sequence[ClassInfo], images: np.ndarray, *, title
     # A name as long as a sentence would leave no room for the cells; whole it stands in the hover label.
     short = [plain(_short(classes[i].name)) for i in shown]
     ticks = {"type": "category", "tickvals": names, "ticktext": short}
-    chart.update_xaxes(**ticks, side="top", tickangle=tick_angle(short), title_text="also show (%)")
+    # More than 15 columns are too narrow at 800 px for names aslant.
+    angle = -90 if len(short) > 15 else tick_angle(short)
+    chart.update_xaxes(**ticks, side="top", tickangle=angle, title_text="also show (%)")
     chart.update_yaxes(**ticks, autorange="reversed", title={"text": "Images with", "standoff": 12})
     return chart

@@ -15,7 +15,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ import torch
 from segcore import __version__
 from segcore.background import HELD, Cancelled, Teller
 from segcore.data.prepared import prepare, prepared_size
-from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
 from segcore.errors import SegcoreError, WorkspaceError
 from segcore.evaluation import reevaluation
@@ -85,8 +83,7 @@ def reevaluate(
         checking=lambda done, total: tell(f"checking the prepared images, {done} of {total}"),
     )
     labels = len(plan.classes.dataset)
-    split = _Judging(tuple(prepared.names[:2]), plan.names)
-    found = network.judge(prepared, split, config, progress, labels)
+    found = network.judge(prepared, plan.names, config, progress, labels)
     result = Reevaluation.of(
         plan,
         found.counts[:, :labels, : len(plan.classes.network)],
@@ -99,14 +96,6 @@ def reevaluate(
     )
     result.write(run)
     return result
-
-
-@dataclass(frozen=True)
-class _Judging(Split):
-    """Images to be judged alone: any may be named, as nothing is learnt from those that stand for training."""
-
-    def __post_init__(self) -> None:
-        pass
 
 
 # The process -------------------------------------------------------------------------------------------

@@ -26,7 +26,6 @@ from torch import Tensor
 from segcore.background import HELD, Cancelled, Teller
 from segcore.config import RunConfig
 from segcore.data.prepared import Prepared
-from segcore.data.splits import Split
 from segcore.errors import SealError, SegcoreError, WorkspaceError
 from segcore.evaluation import seal
 from segcore.evaluation.scoring import Scoring
@@ -39,7 +38,7 @@ from segcore.status import OTHER_WORKER, RunState, process_identity
 from segcore.training.checkpoint import load_weights
 from segcore.training.device import best_device, out_of_memory
 from segcore.training.group import Group
-from segcore.training.inputs import divide, prepare_data
+from segcore.training.inputs import judged_on, prepare_data
 from segcore.training.losses import SegmentationLoss
 from segcore.training.precision import Execution, Mode
 from segcore.training.validation import Validation
@@ -82,7 +81,7 @@ def evaluate(
         raise WorkspaceError(f"Run {run.name} trains on just now. Score it once it is finished.")
     prepared = prepared or prepare_data(config, Workspace(run.path.parents[2]), tell)
     names = split.test if part == "test" else split.val
-    found = network.judge(prepared, Split(split.train, names), config, progress)
+    found = network.judge(prepared, names, config, progress)
     return Evaluation(found.loaders.val_names, found.loaders.val_groups, found.counts, epoch, sizes=found.sizes)
 
 
@@ -107,13 +106,18 @@ class Network:
         return cls(_network(run, mode, device), mode, device)
 
     def judge(
-        self, prepared: Prepared, split: Split, config: RunConfig, progress: Progress, labels: int | None = None
+        self,
+        prepared: Prepared,
+        names: Sequence[str],
+        config: RunConfig,
+        progress: Progress,
+        labels: int | None = None,
     ) -> Validation:
-        """Predict the val images of `split` and count, as validation does it in training.
+        """Predict images and count, as validation does it in training.
 
         Args:
             prepared: the images, at the size that the run's recipe asks for.
-            split: its train images are not looked at, but have to be there.
+            names: which of them, in the order in which they are judged.
             config: of the run.
             progress: counts images.
             labels: of the masks, where they have more of them than the network has classes.
@@ -123,12 +127,12 @@ class Network:
             of C labels or classes, whatever there are more of.
         """
         group = Group(device=self.device)
-        loaders = divide(prepared, split, config, group)
+        loaders = judged_on(prepared, names, config, group)
         classes = max(labels or 0, self.model.classes)
         validation = Validation(loaders, config.recipe.batch_size, SizeMaps(classes))
         forward = _widened(self.mode.forward(self.model, self.device), classes - self.model.classes)
         for done in validation.over(forward, classes, self.device):
-            progress(done, len(split.val))
+            progress(done, len(names))
         validation.finish(SegmentationLoss(config.recipe), group)
         return validation
 

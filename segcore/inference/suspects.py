@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,12 @@ from segcore.data.classes import ClassTable
 from segcore.data.dataset import Dataset
 from segcore.data.readers import read_image, read_mask, read_square, resize_labels
 from segcore.errors import ConfigError, ImageReadError, WeightsError
+from segcore.evaluation.comparison import contenders
 from segcore.evaluation.ranking_suspects import Suspect, suspects
 from segcore.files import FileCache, append_json_line, read_json_lines
 from segcore.progress import Progress, silent
 from segcore.runs import Run, Study
+from segcore.status import RunState
 
 if TYPE_CHECKING:
     from segcore.inference.predictor import Prediction
@@ -35,6 +37,8 @@ Network = Callable[[np.ndarray], "Prediction"]
 
 _VERSION = 1
 """Of what is written; goes up when places are found otherwise."""
+KEPT = 8
+"""So many searches of a study are kept, those that were at work last."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ class Search:
                 append_json_line(self.path, {"image": name, "places": [place.to_json() for place in places]})
             done += 1
             progress(done, len(self.images))
+        Study(self.runs[0].path.parent).forget_suspects(KEPT)
         return unread
 
     def _look(self, name: str, networks: Sequence[Network]) -> list[Suspect]:
@@ -116,6 +121,21 @@ class Search:
         found = [network(image) for network in networks]
         truth = resize_labels(labels, width, height) if labels.shape != (height, width) else labels
         return suspects(name, truth, [one.labels for one in found], [one.confidence for one in found])
+
+
+def one_of_each(runs: Iterable[Run], begin: Sequence[Run] = ()) -> list[Run]:
+    """Return networks whose agreement says most: `begin`, then one finished run of each backbone that is not in it.
+
+    They are of the seed and fold of the first, where a backbone has such a run: they then know the same images.
+    """
+    chosen = list(begin)
+    for backbone in contenders(run for run in runs if run.status.state is RunState.FINISHED):
+        if any(run in chosen for run in backbone.runs):
+            continue
+        mine = chosen[0].config if chosen else backbone.runs[0].config
+        same = [run for run in backbone.runs if (run.config.seed, run.config.fold) == (mine.seed, mine.fold)]
+        chosen.append((same or backbone.runs)[0])
+    return chosen
 
 
 def _written(path: Path) -> dict[str, list[Suspect]]:

@@ -73,7 +73,9 @@ def load_weights(model: Segmenter, path: Path) -> None:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read now ({error}). Try again once the disk can be read.") from error
     except SafetensorError as error:
-        raise WeightsError(f"{path} is damaged ({error}). Resume the run to write it again.") from error
+        raise WeightsError(
+            f"{path} is damaged ({error}). Put it back from a backup, or delete the run and launch it again."
+        ) from error
     fill(model, tensors, str(path))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from segcore.config import IGNORE_INDEX, Recipe, RunConfig
 from segcore.data.launched import as_launched
-from segcore.data.loaders import Loaders, build_loaders
+from segcore.data.loaders import Loaders, ValLoaders, build_loaders, build_val_loaders
 from segcore.data.prepared import Prepared, prepare, prepared_size
 from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
@@ -48,17 +49,23 @@ def prepare_data(config: RunConfig, workspace: Workspace, tell: Callable[[str], 
 
 def divide(prepared: Prepared, split: Split, config: RunConfig, group: Group) -> Loaders:
     """Return this process's batches of the run."""
+    return build_loaders(prepared, split, config.recipe, **_shared(config, group))
+
+
+def judged_on(prepared: Prepared, names: Sequence[str], config: RunConfig, group: Group) -> ValLoaders:
+    """Return images that the run's network is judged on, as its validation images come in training."""
+    return build_val_loaders(prepared, names, config.recipe, **_shared(config, group))
+
+
+def _shared(config: RunConfig, group: Group) -> dict[str, Any]:
     on_gpu = group.device.type == "cuda"
-    return build_loaders(
-        prepared,
-        split,
-        config.recipe,
-        seed=config.seed,
-        workers=min(LOADER_PROCESSES, max(1, torch.get_num_threads() - 1)) if on_gpu else 0,
-        rank=group.rank,
-        world=group.world,
-        pin=on_gpu,
-    )
+    return {
+        "seed": config.seed,
+        "workers": min(LOADER_PROCESSES, max(1, torch.get_num_threads() - 1)) if on_gpu else 0,
+        "rank": group.rank,
+        "world": group.world,
+        "pin": on_gpu,
+    }
 
 
 def baseline(prepared: Prepared, names: Sequence[str]) -> float:

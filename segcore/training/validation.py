@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from segcore.config import IGNORE_INDEX
-from segcore.data.loaders import Loaders
+from segcore.data.loaders import ValLoaders
 from segcore.evaluation.sizes import BINS, SizeMaps
 from segcore.inference.tiling import OVERLAP, predict_bands, starts
 from segcore.training.group import Group
@@ -35,7 +35,7 @@ class _Judged(NamedTuple):
 class Validation:
     """One pass over the validation images; `finish` gives its results once `over` is iterated to its end."""
 
-    def __init__(self, loaders: Loaders, batch_size: int, maps: SizeMaps, preview: tuple[int, ...] = ()) -> None:
+    def __init__(self, loaders: ValLoaders, batch_size: int, maps: SizeMaps, preview: tuple[int, ...] = ()) -> None:
         self.loaders = loaders
         self.batch_size = batch_size
         """Images whose sums make one loss, and windows predicted at once."""

@@ -15,6 +15,7 @@ from segcore.errors import ConfigError, SegcoreError
 from segcore.files import user_path
 from segcore.text import plural
 from segcore.ui.components import escape, field_error, progress_bar, show_error
+from segcore.ui.dataset_undo import undoable
 from segcore.ui.state import Key
 
 GROUP, NAME, FOLDER, TIME, PLACE, RANDOM, LISTS = "group", "name", "folder", "time", "gps", "random", "lists"
@@ -62,7 +63,8 @@ def draw(dataset: Dataset, *, unfolded: bool = False) -> None:
         if not st.button("Divide anew", key=Key.SPLIT, icon=":material/shuffle:"):
             return
         try:
-            _divide(dataset, asked)
+            with undoable(dataset):
+                _divide(dataset, asked)
         except SegcoreError as error:
             if error.field in _FIELDS:
                 field_error(error, *_FIELDS)

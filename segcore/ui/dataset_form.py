@@ -24,9 +24,16 @@ FOLDER, ZIP, FIELDS = "A folder here", "A zip file", "Field by field"
 _UNPACKED = "dataset.add.unpacked"
 
 
-def draw() -> None:
-    """Draw the form; add the dataset and show it when its button is pressed and all is well."""
+def draw(*, unfolded: bool = False) -> None:
+    """Draw the form, folded away until it is asked for; once a dataset was added it is folded again, and empty."""
     scenes.begin()
+    key = f"dataset.add.form:{scenes.added()}"  # another key is another form, which nobody has unfolded yet
+    with st.expander("Add a dataset", expanded=unfolded, icon=":material/add:", key=key):
+        _draw()
+
+
+def _draw() -> None:
+    """Draw the form; add the dataset and show it when its button is pressed and all is well."""
     source = st.segmented_control(
         "Where is your data?",
         [FOLDER, ZIP, FIELDS],
@@ -53,10 +60,11 @@ def draw() -> None:
 def _folder() -> tuple[Path, str, Path | None] | None:
     """Draw the field for a folder; return it with a name for the dataset."""
     st.text_input(
-        "Folder of the dataset",
+        "Folder of the dataset, on the machine that runs this app",
         key=Key.ADD_PATH,
         placeholder="/data/drone",
-        help="On the machine that runs this app. The files stay where they are and are only read.",
+        help="The files stay where they are and are only read.",
+        persist_state="page",
     )
     if not (st.session_state.get(Key.ADD_PATH) or "").strip():
         return None

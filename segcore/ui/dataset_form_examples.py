@@ -12,7 +12,7 @@ from segcore.data.layouts import Guess
 from segcore.data.layouts.coco import draw_examples
 from segcore.data.readers import read_image, read_mask, resize_labels
 from segcore.errors import SegcoreError
-from segcore.ui.components import escape
+from segcore.ui.components import escape, show_error
 
 _SIDE = 400
 
@@ -23,15 +23,20 @@ def draw(guess: Guess) -> None:
     try:
         drawn = _drawn(guess, guess.config.classes)
     except SegcoreError as error:
-        st.error(escape(error), icon=":material/error:")
+        show_error(error)
         return
     colors = palette(guess.config.classes)
-    for column, pair, (picture, labels) in zip(columns, guess.examples, drawn, strict=False):
+    for column, pair, example in zip(columns, guess.examples, drawn, strict=False):
         with column:
+            if isinstance(example, str):
+                st.caption(f":orange[{escape(example)}]")
+                continue
+            picture, labels = example
+            scene = f", scene {pair.group}" if pair.group != pair.name else ""
             st.image(picture, width="stretch", alt=f"Image {pair.name}")
             st.image(
                 figures.overlay(picture, labels, colors, 0.6),
-                caption=f"{escape(pair.name)}, scene {escape(pair.group)}",
+                caption=escape(pair.name + scene),
                 width="stretch",
                 alt=f"Image {pair.name} under its mask",
             )
@@ -40,19 +45,26 @@ def draw(guess: Guess) -> None:
 
 
 @st.cache_data(ttl=60, max_entries=16, show_spinner="Reading examples …", hash_funcs={Guess: lambda guess: key(guess)})
-def _drawn(guess: Guess, classes: tuple[ClassInfo, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the middle of image and labels, 255 where nothing is learnt, of each example at screen size."""
+def _drawn(guess: Guess, classes: tuple[ClassInfo, ...]) -> list[tuple[np.ndarray, np.ndarray] | str]:
+    """Return the middle of image and labels, 255 where nothing is learnt, of each example at screen size.
+
+    An example whose files cannot be read is what is wrong with them: the check leaves such images out, too.
+    """
     table = ClassTable(classes)
     outlines = draw_examples(guess) if guess.annotations else None
-    drawn = []
+    drawn: list[tuple[np.ndarray, np.ndarray] | str] = []
     for number, pair in enumerate(guess.examples):
-        picture = read_image(pair.image, max_side=_SIDE)
-        size = (picture.shape[1], picture.shape[0])
-        if outlines is None:
-            labels, _ = read_mask(pair.mask, table, size=size)
+        try:
+            picture = read_image(pair.image, max_side=_SIDE)
+            size = (picture.shape[1], picture.shape[0])
+            if outlines is None:
+                labels, _ = read_mask(pair.mask, table, size=size)
+            else:
+                labels, _ = table.indices_to_labels(resize_labels(outlines[number], *size))
+        except SegcoreError as error:
+            drawn.append(str(error))
         else:
-            labels, _ = table.indices_to_labels(resize_labels(outlines[number], *size))
-        drawn.append((_square(picture), _square(labels)))
+            drawn.append((_square(picture), _square(labels)))
     return drawn
 
 

@@ -25,15 +25,19 @@ def draw() -> None:
         "its ending; masks hold either the colours of the class table or its row numbers."
     )
     slots: scenes.Slots = {}
-    st.text_input("Name", key=Key.ADD_NAME, max_chars=80, placeholder="my-drone-images", help=_help("name"))
+    scenes.name_field()
     slots["name"] = st.empty()
     left, right = st.columns(2)
-    with left:
-        st.text_input("Folder of images", key=Key.ADD_IMAGES, placeholder="/data/drone/images", help=_help("images"))
-        slots["images"] = st.empty()
-    with right:
-        st.text_input("Folder of masks", key=Key.ADD_MASKS, placeholder="/data/drone/masks", help=_help("masks"))
-        slots["masks"] = st.empty()
+    for column, key, field in ((left, Key.ADD_IMAGES, "images"), (right, Key.ADD_MASKS, "masks")):
+        with column:
+            st.text_input(
+                f"Folder of {field}",
+                key=key,
+                placeholder=f"/data/drone/{field}",
+                help=DatasetConfig.help(field),
+                persist_state="page",
+            )
+            slots[field] = st.empty()
     left, right = st.columns(2)
     with left:
         st.text_input(
@@ -41,6 +45,7 @@ def draw() -> None:
             key=Key.ADD_CLASSES,
             placeholder="/data/drone/class_dict_seg.csv",
             help="A file with the columns name, r, g, b: one class a line.",
+            persist_state="page",
         )
         slots["classes"] = st.empty()
     table = _read_table(slots["classes"])
@@ -65,10 +70,6 @@ def draw() -> None:
     slots["split"] = st.container()
     if st.button("Add dataset", type="primary", key=Key.ADD, icon=":material/add:"):
         _add(table, slots)
-
-
-def _help(field: str) -> str:
-    return DatasetConfig.help(field)
 
 
 def _read_table(slot: st.delta_generator.DeltaGenerator) -> ClassTable | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import streamlit as st
 
 from segcore.config import DatasetConfig
 from segcore.data.layouts import Guess, recognise, revised
+from segcore.data.layouts.listing import list_folder
 from segcore.data.store import DatasetStore
 from segcore.errors import DatasetError, SegcoreError
 from segcore.text import plural
@@ -34,11 +36,7 @@ def draw(folder: Path, name: str, own: Path | None) -> None:
     try:
         guesses = _recognised(str(folder))
         if not guesses:
-            raise DatasetError(
-                "This is of no known layout: neither a public dataset's nor folders like images and masks with files "
-                "of the same names. Choose another folder, or add it field by field.",
-                field="path",
-            )
+            raise DatasetError(_unknown(folder), field="path")
     except SegcoreError as error:
         scenes.show(error, slots, "path")
         return
@@ -54,7 +52,7 @@ def draw(folder: Path, name: str, own: Path | None) -> None:
     )
     slots["classes"] = st.container()
     _corrections(slots, guess)
-    st.text_input("Name", key=Key.ADD_NAME, max_chars=80, help=DatasetConfig.help("name"))
+    scenes.name_field()
     slots["name"] = st.container()
     shown = _corrected(guess, rows, slots)
     keep = _parts(shown or guess)
@@ -72,6 +70,21 @@ def draw(folder: Path, name: str, own: Path | None) -> None:
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Looking at the folder …")
 def _recognised(folder: str) -> list[Guess]:
     return recognise(Path(folder))
+
+
+def _unknown(folder: Path) -> str:
+    """Say what lies in a folder in which nothing was recognised, and what to do."""
+    listing = list_folder(folder)
+    if not listing.images:
+        return "No images lie in this folder, nor below it. Give the folder that holds images and masks."
+    places = Counter(file.rpartition("/")[0] or "the folder itself" for file in listing.images)
+    where = ", ".join(place for place, _ in places.most_common(3)) + (" and others" if len(places) > 3 else "")
+    lie = f"{'lies' if len(listing.images) == 1 else 'lie'} {plural(len(listing.images), 'image file')}"
+    return (
+        f"Here {lie} (in {where}), but nothing tells images and masks apart: it is arranged like no known dataset, and "
+        "there are no two folders, like images and masks, with files of the same names. Choose another folder, or add "
+        "it field by field."
+    )
 
 
 def _chosen(guesses: list[Guess]) -> Guess:
@@ -127,15 +140,16 @@ def _say(guess: Guess) -> None:
 
 
 def _corrections(slots: scenes.Slots, guess: Guess) -> None:
-    """Draw the fields for what else was guessed."""
+    """Draw the fields for what else was guessed; what is wrong with them stands below, as they may be folded away."""
     with st.expander("Correct folders, pairing and scenes", icon=":material/tune:"):
         if not guess.annotations:  # else masks are drawn from the outlines
-            _pairing(slots)
+            _pairing()
         scenes.grouping()
-        slots["group_regex"] = st.container()
+    below = st.container()
+    slots.update(dict.fromkeys(("images", "masks", "image_regex", "mask_regex", "group_regex"), below))
 
 
-def _pairing(slots: scenes.Slots) -> None:
+def _pairing() -> None:
     """Draw the fields for where images and masks are, and how they belong together."""
     left, right = st.columns(2)
     for column, key, label, field in (
@@ -145,8 +159,7 @@ def _pairing(slots: scenes.Slots) -> None:
         (right, Key.ADD_MASK_REGEX, "Expression for masks", "mask_regex"),
     ):
         with column:
-            st.text_input(label, key=key, help=DatasetConfig.help(field))
-            slots[field] = st.container()
+            st.text_input(label, key=key, help=DatasetConfig.help(field), persist_state="page")
     st.caption(
         "Without expressions, images and masks pair by file name up to the suffix. An expression matches the whole "
         r"path below the folder; what stands in brackets must be equal, as in `(.+)\.jpg` and `(.+)_mask\.png`."
@@ -188,6 +201,7 @@ def _parts(guess: Guess) -> bool:
         keep = st.checkbox(
             "Keep the parts it was published in",
             key=Key.ADD_PUBLISHED,
+            persist_state="page",
             help="Results can then be compared with published ones. Otherwise the images are divided anew by scene.",
         )
     scenes.shares(disabled=keep)

@@ -31,6 +31,7 @@ def grouping() -> None:
         [ALONE, BY_NAME, BY_FOLDER],
         key=Key.ADD_GROUPING,
         horizontal=True,
+        persist_state="page",
         help="Images of one scene or flight look alike. If some were trained on and others used for judging, "
         "every score would be too good; so a scene stays together on one side.",
     )
@@ -41,6 +42,7 @@ def grouping() -> None:
             placeholder=r"^(tile\d+)",
             help=DatasetConfig.help("group_regex"),
             live="400ms",
+            persist_state="page",
         )
 
 
@@ -79,8 +81,11 @@ def shares(*, disabled: bool = False) -> None:
     for key in (Key.ADD_VAL, Key.ADD_TEST):
         st.session_state.setdefault(key, _EMPTY[key])
     left, right = st.columns(2)
-    left.slider("Validation share (%)", 5, 50, step=5, key=Key.ADD_VAL, help=VAL_HELP, disabled=disabled)
-    right.slider("Test share (%)", 0, 50, step=5, key=Key.ADD_TEST, help=TEST_HELP, disabled=disabled)
+    for column, label, least, key, told in (
+        (left, "Validation share (%)", 5, Key.ADD_VAL, VAL_HELP),
+        (right, "Test share (%)", 0, Key.ADD_TEST, TEST_HELP),
+    ):
+        column.slider(label, least, 50, step=5, key=key, help=told, disabled=disabled, persist_state="page")
 
 
 def path(key: Key, field: str, what: str) -> Path:
@@ -93,6 +98,18 @@ def path(key: Key, field: str, what: str) -> Path:
     if not text:
         raise ConfigError(f"Say where {what}.", field=field)
     return user_path(text, field)
+
+
+def name_field() -> None:
+    """Draw the field for the dataset's name."""
+    st.text_input(
+        "Name of the dataset",
+        key=Key.ADD_NAME,
+        max_chars=80,
+        placeholder="my-drone-images",
+        help=DatasetConfig.help("name"),
+        persist_state="page",
+    )
 
 
 def name() -> str:

@@ -18,6 +18,7 @@ from segcore.data.readers import read_image
 from segcore.data.splits import Split
 from segcore.errors import SegcoreError, SplitError
 from segcore.text import duration, percent, plural
+from segcore.ui import dataset_undo
 from segcore.ui.components import errors_shown, escape, progress_bar, show_error
 from segcore.ui.dataset_parts import PARTS, pictures
 from segcore.ui.state import Key
@@ -45,6 +46,7 @@ def draw(dataset: Dataset) -> None:
     split = dataset.split
     if split is not None:
         _verdict(found, split)
+        dataset_undo.draw(dataset)
         if found.across(split):
             _mend(dataset, found)
     if found.leaks:
@@ -104,7 +106,8 @@ def _mend(dataset: Dataset, found: Leakage) -> None:
             icon=":material/healing:",
         ):
             try:
-                mending.mend(dataset, plan)
+                with dataset_undo.undoable(dataset):
+                    mending.mend(dataset, plan)
             except SegcoreError as error:
                 show_error(error)
             else:

@@ -14,7 +14,7 @@ from segcore.data.split_versions import SplitVersion, split_versions
 from segcore.data.splits import PARTS as NAMES
 from segcore.errors import SegcoreError
 from segcore.text import percent, plural
-from segcore.ui import dataset_divide, gallery
+from segcore.ui import dataset_divide, dataset_undo, gallery
 from segcore.ui.components import ago, escape, show_error, swatch
 from segcore.ui.dataset_parts import PARTS, SWATCH, parts, pictures
 from segcore.ui.state import Key
@@ -36,6 +36,7 @@ def draw(dataset: Dataset) -> None:
         + ("; the test images stay sealed for a last judgement." if dataset.split.test else ".")
     )
     _standing(versions[0])
+    dataset_undo.draw(dataset)
     st.dataframe(_rows(dataset), hide_index=True, key="dataset.split.table", width="content")
     warning = dataset.split_warning()
     if warning:
@@ -133,7 +134,8 @@ def _moving(dataset: Dataset, name: str, part: str) -> None:
         for target in NAMES:
             if target != part and st.button(PARTS[target], key=Key.SPLIT_MOVE.of(target)):
                 try:
-                    dividing.move(dataset, scene if whole else name, target)
+                    with dataset_undo.undoable(dataset):
+                        dividing.move(dataset, scene if whole else name, target)
                 except SegcoreError as error:
                     show_error(error)
                 else:
@@ -163,7 +165,8 @@ def _versions(dataset: Dataset, versions: list[SplitVersion]) -> None:
             again = st.button("Take it up again", key=Key.SPLIT_AGAIN, icon=":material/undo:")
         if again:
             try:
-                dataset.set_split(earlier[number].split, f"version {number} again")
+                with dataset_undo.undoable(dataset):
+                    dataset.set_split(earlier[number].split, f"version {number} again")
             except SegcoreError as error:
                 show_error(error)
             else:

@@ -18,7 +18,7 @@ from segcore.ui import (
     dataset_split,
 )
 from segcore.ui.components import errors_shown, progress_bar
-from segcore.ui.state import Key, open_tab
+from segcore.ui.state import Key, Param, open_tab, remember, remembered
 
 TABS: dict[str, Callable[[Dataset], None]] = {
     "Browse": dataset_gallery.draw,
@@ -59,6 +59,10 @@ def about(dataset: Dataset, changed: bool) -> None:
 
 def draw_tabs(dataset: Dataset) -> None:
     """Draw the open tab alone: what is not looked at costs nothing."""
+    state, seen = st.session_state, "dataset.seen"
+    if state.get(seen) not in (None, dataset.name) and remembered(Param.IMAGE) not in dataset.names:
+        remember(Param.IMAGE, None)  # it is the other dataset's, and nobody misses it here
+    state[seen] = dataset.name
     name, tab = open_tab(Key.DATASET_TAB, list(TABS))
     with tab, errors_shown():
         TABS[name](dataset)

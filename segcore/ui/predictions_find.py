@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,13 +20,22 @@ from segcore.ui import predictions_pick, predictions_suspects
 from segcore.ui.components import errors_shown, name_unreadable
 from segcore.ui.predictions_choice import run_title
 from segcore.ui.predictions_pick import Picture
-from segcore.ui.state import Key
+from segcore.ui.state import Key, Param, choose, unlink
 
-WORST, DIFFER, SUSPECTS = "Worst first", "Where two backbones differ", "Label suspects"
-RANKINGS = (WORST, DIFFER, SUSPECTS)
+WORST, DIFFER, SUSPECTS = "worst", "differ", "suspects"
+RANKINGS = {WORST: "Worst first", DIFFER: "Where two backbones differ", SUSPECTS: "Label suspects"}
+"""By what the address calls them."""
+_CHOICES = {
+    WORST: {Param.OF, Param.BY},
+    DIFFER: {Param.FIRST, Param.SECOND, Param.BY, Param.ORDER},
+    SUSPECTS: {Param.AGREE},
+}
+"""What is chosen for each, and stands in the address."""
+_ALL_CHOICES = frozenset().union(*_CHOICES.values())
+_SEEN = f"seen.{Param.FIND}"
+T = TypeVar("T", bound=str)
 ALL_CLASSES = "All classes (mean)"
 EITHER = "Largest difference either way"
-T = TypeVar("T", bound=Hashable)
 EXTENT = 0.001
 """A class with less of the image's labelled pixels is told to have hardly any: its IoU there says little."""
 
@@ -40,11 +49,18 @@ class Judges:
 
 
 def draw(runs: Sequence[Run], datasets: DatasetStore) -> None:
-    """Draw the panel, folded until it is opened, for the study of the networks that the page shows."""
+    """Draw the panel, folded until it is opened, for the study of the networks that the page shows.
+
+    What is chosen in it stands in the address, which opens it.
+    """
+    state, in_url = st.session_state, st.query_params.get(Param.FIND)
+    if in_url in RANKINGS and (Key.FIND_PANEL not in state or in_url != state.get(_SEEN)):
+        state[Key.FIND_PANEL], state[Key.FIND_RANKING] = True, in_url
     panel = st.expander(
         "Find images", key=Key.FIND_PANEL, icon=":material/image_search:", on_change="rerun", expanded=False
     )
     if not panel.open:
+        unlink(Param.FIND, *_ALL_CHOICES)
         return
     with panel, errors_shown():
         try:
@@ -66,11 +82,15 @@ def _draw(shown: Sequence[Run], dataset: Dataset) -> None:
         st.session_state[Key.FIND_RANKING] = WORST
     kind = st.segmented_control(
         "Ranking",
-        RANKINGS,
+        list(RANKINGS),
         key=Key.FIND_RANKING,
         required=True,
+        format_func=RANKINGS.__getitem__,
         persist_state="session",
     )
+    assert kind is not None
+    st.query_params[Param.FIND] = st.session_state[_SEEN] = kind
+    unlink(*_ALL_CHOICES - _CHOICES[kind])
     finished = [run for run in counted if run.status.state is RunState.FINISHED]
     if kind == WORST:
         _draw_worst(shown, counted, contenders(finished), dataset)
@@ -84,7 +104,7 @@ def _draw_worst(shown: Sequence[Run], counted: Sequence[Run], backbones: Sequenc
     judges = {f"run:{run.name}": Judges(run_title(run), (run,)) for run in (*shown, *counted) if run in counted}
     judges |= {f"all:{one.label}": _all_seeds(one) for one in backbones if len(one.runs) > 1}
     with st.container(horizontal=True):
-        of = _choose("Of", Key.FIND_OF, {key: one.title for key, one in judges.items()}, width=380)
+        of = _choose("Of", Param.OF, {key: one.title for key, one in judges.items()}, width=380)
         label = _choose_class(shown[0])
     runs = judges[of].runs
     found = ranking.worst_first(_evaluations(runs), label)
@@ -105,16 +125,16 @@ def _draw_differences(counted: Sequence[Run], backbones: Sequence[Contender], da
         return
     titles = {key: one.title for key, one in judges.items()}
     with st.container(horizontal=True):
-        first = _choose("First", Key.FIND_FIRST, titles, width=300)
+        first = _choose("First", Param.FIRST, titles, width=300)
         others = {key: title for key, title in titles.items() if key != first}
-        second = _choose("Second", Key.FIND_SECOND, others, width=300)
+        second = _choose("Second", Param.SECOND, others, width=300)
         label = _choose_class(counted[0])
         orders: dict[ranking.Order, str] = {
             "either": EITHER,
             "first": f"{titles[first]} ahead",
             "second": f"{titles[second]} ahead",
         }
-        order = _choose("First come", Key.FIND_ORDER, orders, width=300)
+        order = _choose("First come", Param.ORDER, orders, width=300)
     pairs = ranking.matched(judges[first].runs, judges[second].runs)
     if not pairs:
         st.caption("These two have no seed in common. Networks of different seeds are not held against each other.")
@@ -142,21 +162,18 @@ def _evaluations(runs: Iterable[Run]) -> list[Evaluation]:
     return [found for run in runs if (found := run.evaluation()) is not None]
 
 
-def _choose(title: str, key: Key, options: Mapping[T, str], *, width: int) -> T:
-    """Draw a select box of keys with titles; what is chosen is kept for the session while there is such a key."""
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = next(iter(options))
-    return st.selectbox(
-        title, list(options), key=key, format_func=lambda one: options.get(one, str(one)), width=width,
-        persist_state="session",
-    )  # fmt: skip
+def _choose(title: str, param: Param, options: Mapping[T, str], *, width: int) -> T:
+    """Draw a select box of what `options` has titles for, and return what is chosen."""
+    titles: dict[str, str] = {one: text for one, text in options.items()}  # noqa: C416 (dict() keeps T)
+    chosen = choose(param, title, list(options), format_func=lambda one: titles.get(one, one), width=width)
+    return next(one for one in options if one == chosen)
 
 
 def _choose_class(run: Run) -> int | None:
     """Let the visitor choose a class, by name; None for the mean over all."""
     names = [info.name for info in run.config.dataset.trained_classes]
-    chosen = _choose("By", Key.FIND_CLASS, {-1: ALL_CLASSES, **dict(enumerate(names))}, width=220)
-    return None if chosen < 0 else chosen
+    chosen = _choose("By", Param.BY, {"": ALL_CLASSES, **{name: name for name in names}}, width=220)
+    return names.index(chosen) if chosen else None
 
 
 def _tell(found: Sequence[ranking.Ranked], label: int | None, by: str) -> None:

@@ -10,7 +10,7 @@ from segcore.data.dataset import Dataset
 from segcore.data.store import DatasetStore
 from segcore.errors import ConfigError, SegcoreError
 from segcore.evaluation import reevaluation
-from segcore.evaluation.classmap import match
+from segcore.evaluation.classmap import by_decisions, match
 from segcore.evaluation.reevaluating import Reevaluating
 from segcore.evaluation.reevaluation import JUDGED, Judged
 from segcore.launch import reevaluation as process
@@ -135,9 +135,9 @@ def _choose_part(run: Run, dataset: Dataset) -> Judged:
 def _map_classes(run: Run, dataset: Dataset) -> dict[str, str | None]:
     """Let the visitor say what the network's classes mean, and return what differs from their names."""
     ours, theirs = ([info.name for info in one.trained_classes] for one in (run.config.dataset, dataset.config))
-    by_name = _by_name(ours, theirs)
-    matched = sum(name is not None for name in by_name.values())
-    text = f"{matched} of {plural(len(ours), 'class', 'classes')} of the network found in the dataset by name"
+    meaning = _meaning(run, dataset)
+    matched = sum(name is not None for name in meaning.values())
+    text = f"{matched} of {plural(len(ours), 'class', 'classes')} of the network found in the dataset"
     whole = matched == len(ours) == len(theirs)
     place = f"{run.path}:{dataset.name}"
     if not st.toggle(f"Say what the classes mean ({text})", value=not whole, key=Key.EVALUATE_MAP.of(place)):
@@ -147,7 +147,7 @@ def _map_classes(run: Run, dataset: Dataset) -> dict[str, str | None]:
     for number, name in enumerate(ours):
         if number % _COLUMNS == 0:
             columns = st.columns(_COLUMNS, vertical_alignment="bottom")
-        default = by_name[name]
+        default = meaning[name]
         meant = columns[number % _COLUMNS].selectbox(
             escape(name),
             [NONE, *theirs],
@@ -160,10 +160,11 @@ def _map_classes(run: Run, dataset: Dataset) -> dict[str, str | None]:
     return chosen
 
 
-def _by_name(ours: Sequence[str], theirs: Sequence[str]) -> Mapping[str, str | None]:
-    """Return what each class of the network means by its name alone."""
+def _meaning(run: Run, dataset: Dataset) -> Mapping[str, str | None]:
+    """Return what each class of the network means where nobody says otherwise."""
+    ours, theirs = ([info.name for info in one.trained_classes] for one in (run.config.dataset, dataset.config))
     try:
-        found = match(ours, theirs)
+        found = match(ours, theirs, by_decisions(run.config.dataset, dataset.config))
     except ConfigError:  # nothing in common
         return dict.fromkeys(ours)
     return {name: None if to is None else theirs[to] for name, to in zip(ours, found.to, strict=True)}

@@ -11,18 +11,16 @@ import streamlit as st
 from segcore.config import ClassInfo
 from segcore.data.dataset import Dataset
 from segcore.evaluation import ranking, ranking_suspects
-from segcore.evaluation.comparison import contenders
 from segcore.evaluation.ranking_suspects import Suspect
-from segcore.inference.suspects import Network, Search
+from segcore.inference.suspects import Network, Search, one_of_each
 from segcore.runs import Run
-from segcore.status import RunState
 from segcore.text import percent, plural
 from segcore.ui import predictions_pick
 from segcore.ui.components import name_unreadable, progress_bar
 from segcore.ui.predictions_answers import loaded
 from segcore.ui.predictions_choice import MOST_RUNS, run_title
 from segcore.ui.predictions_pick import Picture
-from segcore.ui.state import Key
+from segcore.ui.state import Key, Param, choose_several
 from segcore.ui.tables import csv_text
 
 if TYPE_CHECKING:
@@ -73,30 +71,16 @@ def draw(shown: Sequence[Run], counted: Sequence[Run], dataset: Dataset) -> None
 
 
 def _choose_networks(shown: Sequence[Run], able: dict[str, Run]) -> list[Run]:
-    """Let the visitor choose who has to agree; first those on the page, then the best of each other backbone."""
-    key = Key.FIND_NETWORKS
-    kept = [name for name in st.session_state.get(key, ()) if name in able]
-    if not kept:
-        kept = [run.name for run in shown if run.name in able]
-        finished = [run for run in able.values() if run.status.state is RunState.FINISHED]
-        mine = able[kept[0]].config if kept else None
-        for backbone in contenders(finished):
-            same = [
-                run
-                for run in backbone.runs
-                if mine is None or (run.config.seed, run.config.fold) == (mine.seed, mine.fold)
-            ]
-            if not any(run.name in kept for run in backbone.runs) and len(kept) < MOST_RUNS:
-                kept += [(same or backbone.runs)[0].name]
-    st.session_state[key] = kept[:MOST_RUNS]
-    chosen = st.multiselect(
+    """Let the visitor choose who has to agree; first those on the page, then one of each other backbone."""
+    begin = [run for run in shown if run.name in able]
+    chosen = choose_several(
+        Param.AGREE,
         "Networks that must agree",
         list(able),
-        key=key,
+        most=MOST_RUNS,
+        default=[run.name for run in one_of_each(able.values(), begin)],
         format_func=lambda name: run_title(able[name]) if name in able else name,
-        max_selections=MOST_RUNS,
         help="Different backbones make different mistakes, so their agreement says more than that of seeds of one.",
-        persist_state="session",
     )
     return [able[name] for name in chosen]
 

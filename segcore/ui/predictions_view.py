@@ -39,7 +39,7 @@ def draw(runs: Sequence[Run], scene: Scene) -> None:
         truth = pictures.truth(scene.mask, photo.width, photo.height) if scene.mask else None
         found = [answers.answer(run, scene.source) for run in runs]
     classes = runs[0].config.dataset.trained_classes
-    titles = [title(run) for run in runs]
+    titles = told_apart(runs)
     results = [answers.score(one.labels, truth, len(classes)) if truth else None for one in found]
     viewer.show(
         scene.name,
@@ -54,14 +54,24 @@ def draw(runs: Sequence[Run], scene: Scene) -> None:
         on_step=(lambda by: step(scene.names, by)) if len(scene.names) > 1 else None,
         on_only=lambda name: remember(Param.CLASS, name),
     )
-    draw_notes(runs, scene, found[0], scored=truth is not None)
-    draw_downloads(runs, scene, found)
+    draw_notes(runs, titles, scene, found[0], scored=truth is not None)
+    draw_downloads(runs, titles, scene, found)
 
 
-def title(run: Run) -> str:
-    """Return a run as it is told from the others of its study: "ResNet-18 · seed 0"."""
-    start = "" if run.config.weights == "pretrained" else " from scratch"
-    return f"{catalog.title(run.config.encoder)}{start} · {run.config.repetition}"
+def told_apart(runs: Sequence[Run]) -> list[str]:
+    """Return what networks that stand side by side are called, in few words, as columns are narrow.
+
+    That is the backbone, and of start, seed and fold what not all of them share: "ResNet-18 · seed 0".
+    """
+    configs = [run.config for run in runs]
+    starts = len({config.weights for config in configs}) > 1
+    repetitions = len({config.repetition for config in configs}) > 1
+    return [
+        catalog.title(config.encoder)
+        + (" from scratch" if starts and config.weights != "pretrained" else "")
+        + (f" · {config.repetition}" if repetitions else "")
+        for config in configs
+    ]
 
 
 def _class_in_sight(classes: Sequence[ClassInfo]) -> str | None:
@@ -112,14 +122,16 @@ def table(
     )
 
 
-def draw_notes(runs: Sequence[Run], scene: Scene, found: Answer, *, scored: bool) -> None:
+def draw_notes(runs: Sequence[Run], titles: Sequence[str], scene: Scene, found: Answer, *, scored: bool) -> None:
     """Say at which size the networks answered, and how little one image says about them."""
     width, height = scene.source.size
     size = f"{found.labels.width:,} × {found.labels.height:,}"
     answered = "" if found.labels.width == width else f", answered at {size}"
     notes = [f"The image has {width:,} × {height:,} pixels. Predicted {found.how}{answered}."]
     if scored:
-        reached = ", ".join(f"{title(run)} {percent(run.summary()['val_miou'])}" for run in runs)
+        reached = ", ".join(
+            f"{title} {percent(run.summary()['val_miou'])}" for title, run in zip(titles, runs, strict=True)
+        )
         notes.append(
             f"Scored on this image alone, at {size} pixels. mIoU over all validation images together: {reached}. "
             "A single image says little about a network."
@@ -127,12 +139,12 @@ def draw_notes(runs: Sequence[Run], scene: Scene, found: Answer, *, scored: bool
     st.caption(escape(" ".join(notes)))
 
 
-def draw_downloads(runs: Sequence[Run], scene: Scene, found: Sequence[Answer]) -> None:
+def draw_downloads(runs: Sequence[Run], titles: Sequence[str], scene: Scene, found: Sequence[Answer]) -> None:
     """Draw a button for each predicted mask; it is painted when it is asked for."""
     classes = runs[0].config.dataset.trained_classes
     with st.container(horizontal=True):
-        for number, (run, one) in enumerate(zip(runs, found, strict=True)):
-            of = f" of {title(run)}" if len(runs) > 1 else ""
+        for number, (run, title, one) in enumerate(zip(runs, titles, found, strict=True)):
+            of = f" of {title}" if len(runs) > 1 else ""
             st.download_button(
                 f"Download the predicted mask{escape(of)} (PNG)",
                 partial(_mask, one, classes),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -25,6 +25,13 @@ class Param(StrEnum):
     IMAGE = "image"
     CLASS = "class"
     PLACE = "place"
+    FIND = "find"
+    OF = "of"
+    FIRST = "first"
+    SECOND = "second"
+    BY = "by"
+    ORDER = "order"
+    AGREE = "agree"
     BACKBONE = "backbone"
     AGAINST = "against"
     DECODER = "decoder"
@@ -129,6 +136,7 @@ class Key(StrEnum):
     SPLIT_MOVE = "dataset.split.move"
     SPLIT_VERSION = "dataset.split.version"
     SPLIT_AGAIN = "dataset.split.again"
+    SPLIT_UNDO = "dataset.split.undo"
     LEAKAGE_FIND = "dataset.leakage.find"
     LEAKAGE_MEND = "dataset.leakage.mend"
     LEAKAGE_WHICH = "dataset.leakage.which"
@@ -228,13 +236,7 @@ class Key(StrEnum):
     PREDICT_MASK = "predictions.mask"
     FIND_PANEL = "predictions.find.panel"
     FIND_RANKING = "predictions.find.ranking"
-    FIND_OF = "predictions.find.of"
-    FIND_CLASS = "predictions.find.class"
-    FIND_FIRST = "predictions.find.first"
-    FIND_SECOND = "predictions.find.second"
-    FIND_ORDER = "predictions.find.order"
     FIND_GALLERY = "predictions.find.gallery"
-    FIND_NETWORKS = "predictions.find.networks"
     FIND_SEARCH = "predictions.find.search"
     FIND_PLACES = "predictions.find.places"
     FIND_CSV = "predictions.find.csv"
@@ -276,6 +278,13 @@ def remember(param: Param, value: str | None) -> None:
         st.query_params[param] = value
 
 
+def unlink(*params: Param) -> None:
+    """Take choices that are not on the screen out of the URL; they are remembered for when they are again."""
+    for param in params:
+        st.query_params.pop(param, None)
+        st.session_state.pop(f"seen.{param}", None)
+
+
 def upcoming(param: Param) -> str | None:
     """The choice for `param` that the page is about to draw: for what is drawn before it, as the sidebar is."""
     in_url = st.query_params.get(param)
@@ -292,6 +301,7 @@ def choose(
     default: str | None = None,
     format_func: Callable[[str], str] = str,
     help: str | None = None,
+    width: int | Literal["stretch"] = "stretch",
 ) -> str | None:
     """Draw a select box whose choice stands in the URL, and return the choice; None without options.
 
@@ -308,7 +318,7 @@ def choose(
     elif st.session_state.get(key) not in options:
         wanted = [in_url, st.session_state.get(f"chosen.{param}"), default]
         st.session_state[key] = next((value for value in wanted if value in options), options[0])
-    value = st.selectbox(label, list(options), key=key, format_func=format_func, help=help)
+    value = st.selectbox(label, list(options), key=key, format_func=format_func, help=help, width=width)
     remember(param, value)
     st.session_state[seen] = value
     return value
@@ -320,12 +330,13 @@ def choose_several(
     options: Sequence[str],
     *,
     most: int | None = None,
+    default: Sequence[str] = (),
     format_func: Callable[[str], str] = str,
     help: str | None = None,
 ) -> list[str]:
     """Draw a box for any number of choices, or at most so many, and return those that `options` has.
 
-    They are kept in the URL, with commas between.
+    They are kept in the URL, with commas between. Where none of them is left, `default` is chosen.
     """
     key, seen = f"choose.{param}", f"seen.{param}"
     in_url = st.query_params.get(param)
@@ -333,7 +344,8 @@ def choose_several(
         st.session_state[key] = in_url.split(",")
     elif key not in st.session_state:
         st.session_state[key] = (st.session_state.get(f"chosen.{param}") or "").split(",")
-    st.session_state[key] = [value for value in st.session_state[key] if value in options][:most]
+    kept = [value for value in st.session_state[key] if value in options] or list(default)
+    st.session_state[key] = kept[:most]
     values = st.multiselect(label, list(options), key=key, format_func=format_func, help=help, max_selections=most)
     remember(param, ",".join(values) or None)
     st.session_state[seen] = ",".join(values)

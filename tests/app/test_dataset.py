@@ -147,6 +147,24 @@ def test_image_that_is_gone_is_an_error_on_screen(open_app: OpenApp, workspace: 
     assert DatasetStore(workspace).get("tiny").report.usable == 7
 
 
+def test_another_dataset_does_not_miss_the_image_that_was_looked_at(
+    open_app: OpenApp, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset = factories.add_dataset(workspace, tmp_path / "source")
+    other = factories.add_dataset(workspace, tmp_path / "other", name="other")
+    for pair in other.pairs:
+        for path in (pair.image, pair.mask):
+            path.rename(path.with_stem(f"{path.stem}x"))
+    other.refresh()
+    app = open_app(PAGE, dataset="tiny", image=dataset.names[2])
+    app.selectbox(key="choose.dataset").set_value("other").run()
+    assert not app.exception
+    assert not app.main.info
+    assert other.names[0] in str(app.query_params["image"])
+    app = open_app(PAGE, dataset="other", image=dataset.names[2])
+    assert "is not there" in app.main.info[0].value
+
+
 def test_dividing_anew(open_app: OpenApp, workspace: Workspace, tmp_path: Path) -> None:
     dataset = factories.add_dataset(workspace, tmp_path / "source")
     app = open_app(PAGE, tab="Split")

@@ -131,10 +131,52 @@ def test_a_folder_that_is_not_there(path: str, form: AppTest) -> None:
     assert not form.exception and len(form.error) == 1
 
 
-def test_an_unknown_folder_says_what_to_do(form: AppTest, tmp_path: Path) -> None:
+def test_an_unknown_folder_says_what_lies_there_and_what_to_do(form: AppTest, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     look_at(form, tmp_path)
-    assert "field by field" in form.error[0].value
+    assert "No images lie in this folder" in form.error[0].value
+    for number in range(3):
+        miniatures.photo(tmp_path / f"photos/{number}.jpg")
+    look_at(form, tmp_path / "photos" / "..")
+    said = form.error[0].value.replace("\\", "")
+    assert "3 image files (in photos)" in said and "field by field" in said
+
+
+def test_what_is_wrong_with_folded_fields_is_said_in_sight(form: AppTest, tmp_path: Path) -> None:
+    miniatures.folders(tmp_path)
+    for path in sorted((tmp_path / "pictures/Images").iterdir())[1:]:
+        path.unlink()
+    look_at(form, tmp_path)
+    form.button(key=Key.ADD).click().run()
+    assert not form.exception
+    assert "Only 1 image with a mask" in form.error[0].value
+    folded = next(box for box in form.expander if box.label.startswith("Correct folders"))
+    assert not folded.error
+
+
+def test_a_damaged_example_does_not_hide_the_others(form: AppTest, tmp_path: Path) -> None:
+    miniatures.folders(tmp_path)
+    first = min((tmp_path / "pictures/Images").iterdir())
+    first.write_bytes(first.read_bytes()[:200])
+    look_at(form, tmp_path)
+    assert not form.exception and not form.error
+    assert len(form.image) == 4
+    assert first.name in texts(form).replace("\\", "")
+
+
+def test_what_was_typed_is_kept_from_one_way_to_the_other(form: AppTest, tmp_path: Path) -> None:
+    miniatures.folders(tmp_path)
+    look_at(form, tmp_path)
+    form.slider(key=Key.ADD_VAL).set_value(35).run()
+    form.segmented_control(key=Key.ADD_FROM).set_value(dataset_form.FIELDS).run()
+    assert form.text_input(key=Key.ADD_MASKS).value == str(tmp_path / "pictures/masks")
+    form.segmented_control(key=Key.ADD_FROM).set_value(dataset_form.FOLDER).run()
+    assert form.text_input(key=Key.ADD_PATH).value == str(tmp_path)
+    assert form.slider(key=Key.ADD_VAL).value == 35
+    form.button(key=Key.ADD).click().run()
+    form.segmented_control(key=Key.ADD_FROM).set_value(dataset_form.FIELDS).run()
+    assert form.slider(key=Key.ADD_VAL).value == 20
+    assert form.text_input(key=Key.ADD_MASKS).value == ""
 
 
 # The class table ---------------------------------------------------------------------------------------

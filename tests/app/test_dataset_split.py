@@ -164,6 +164,30 @@ def test_a_scene_or_an_image_is_moved_by_hand(whole: bool, dataset: Dataset) -> 
     assert len(dataset.split.test) == (2 if whole else 1) and name in dataset.split.test
 
 
+def test_changes_that_no_study_used_can_be_taken_back(dataset: Dataset) -> None:
+    assert dataset.split is not None
+    first, groups = dataset.split, dataset.groups
+    assert Key.SPLIT_UNDO not in {button.key for button in open_split(dataset).button}
+    app = divide(dataset, dataset_divide.NAME, SPLIT_REGEX=r"frame\d")
+    second = dataset.split
+    app.selectbox(key=Key.SPLIT_BY).set_value(dataset_divide.RANDOM).run()
+    app.button(key=Key.SPLIT).click().run()
+    assert first != second != dataset.split and len(split_versions(dataset.path)) == 1
+    app.button(key=Key.SPLIT_UNDO).click().run()
+    assert dataset.split == second and set(dataset.groups.values()) == {"frame0", "frame1"}
+    app.button(key=Key.SPLIT_UNDO).click().run()
+    assert not app.exception
+    assert dataset.split == first and dataset.groups == groups and not dataset.config.groups_from
+    assert Key.SPLIT_UNDO not in {button.key for button in app.button}
+
+
+def test_what_others_changed_since_is_not_taken_back(dataset: Dataset) -> None:
+    app = divide(dataset, dataset_divide.NAME, SPLIT_REGEX=r"frame\d")
+    assert Key.SPLIT_UNDO in {button.key for button in app.button}
+    dividing.split_at_random(dataset, val=0.5)
+    assert Key.SPLIT_UNDO not in {button.key for button in app.run().button}
+
+
 def test_moving_the_last_validation_scene_is_refused(dataset: Dataset) -> None:
     before = dataset.split
     assert before is not None
@@ -212,6 +236,9 @@ def test_leaks_are_looked_for_shown_and_mended(flown: Dataset) -> None:
     assert flown.report.groups == 4 and found.score(flown.split).val == 0
     assert "Leak score 0 %" in texts(app)
     assert Key.LEAKAGE_MEND not in {button.key for button in app.button}
+    app.button(key=Key.SPLIT_UNDO).click().run()
+    assert flown.report.groups == 12 and found.score(flown.split).val == score.val
+    assert Key.LEAKAGE_MEND in {button.key for button in app.button}
 
 
 def test_pages_of_pairs(flown: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,6 +221,7 @@ def test_image_file_that_is_gone_is_a_message(dataset: Dataset, open_app: OpenAp
     app = open_app(PAGE)
     assert not app.exception
     assert app.error
+    assert app.button(key=Key.EXPORT), "what needs no image is there all the same"
 
 
 @pytest.mark.usefixtures("run")

@@ -114,7 +114,7 @@ def test_worst_come_first_and_a_click_shows_the_image(
 
 def test_a_class_ranks_images_that_have_it(runs: list[Run], open_app: OpenApp, shown: list[list[gallery.Item]]) -> None:
     app = opened(open_app, run=runs[0].name)
-    app.selectbox(key=Key.FIND_CLASS).set_value(2).run()  # roof
+    app.selectbox(key="choose.by").set_value("roof").run()
     assert shown[-1][0].id == sorted(runs[0].split.val)[0]
     assert [item.badge for item in shown[-1][1:]] == [UNKNOWN] * (len(runs[0].split.val) - 1)
     assert shown[-1][0].told == "33.3 % of the labelled pixels" and shown[-1][-1].told == "class not in the mask"
@@ -125,7 +125,7 @@ def test_a_backbone_is_the_mean_of_its_seeds_and_its_best_run_is_shown(
     runs: list[Run], open_app: OpenApp, shown: list[list[gallery.Item]]
 ) -> None:
     app = opened(open_app, run=runs[0].name)
-    box = app.selectbox(key=Key.FIND_OF)
+    box = app.selectbox(key="choose.of")
     of = next(title for title in box.options if title.startswith("ResNet-18, "))
     box.select(of).run()
     evaluations = [found for run in runs[2:] if (found := run.evaluation()) is not None]
@@ -141,23 +141,48 @@ def test_where_two_differ_both_are_shown(runs: list[Run], open_app: OpenApp, sho
     assert {item.badge[0] for item in shown[-1][:-1]} <= {"+", "−"} and shown[-1][-1].badge == UNKNOWN
     sizes = [abs(float(item.badge.replace("−", "-"))) for item in shown[-1][:-1]]
     assert sizes == sorted(sizes, reverse=True)
-    app.selectbox(key=Key.FIND_ORDER).set_value("second").run()
+    app.selectbox(key="choose.order").set_value("second").run()
     values = [float(item.badge.replace("−", "-")) for item in shown[-1][:-1]]
     assert values == sorted(values)
     click(app, shown[-1][0].id)
     scene = seen(app)
     assert scene is not None and scene["name"] == shown[-1][0].id
-    assert [one["title"] for one in scene["runs"]] == ["EfficientNet-Lite0 · seed 0", "ResNet-18 · seed 0"]
+    assert [one["title"] for one in scene["runs"]] == ["EfficientNet-Lite0", "ResNet-18"]
 
 
 def test_runs_of_other_seeds_are_not_held_against_each_other(
     runs: list[Run], open_app: OpenApp, shown: list[list[gallery.Item]]
 ) -> None:
     app = opened(open_app, predictions_find.DIFFER)
-    app.selectbox(key=Key.FIND_FIRST).set_value(f"run:{runs[0].name}").run()
-    app.selectbox(key=Key.FIND_SECOND).set_value(f"run:{runs[3].name}").run()
+    app.selectbox(key="choose.first").set_value(f"run:{runs[0].name}").run()
+    app.selectbox(key="choose.second").set_value(f"run:{runs[3].name}").run()
     assert not app.exception
     assert "no seed in common" in texts(app)
+
+
+def test_what_is_chosen_stands_in_the_address_while_the_panel_is_open(
+    runs: list[Run], open_app: OpenApp, shown: list[list[gallery.Item]]
+) -> None:
+    first, second = f"run:{runs[1].name}", f"run:{runs[3].name}"
+    link = {"find": predictions_find.DIFFER, "first": first, "second": second, "by": "grass", "order": "second"}
+    app = open_app(PAGE, study="study", run=runs[0].name, **link)
+    assert not app.exception and app.segmented_control(key=Key.FIND_RANKING).value == predictions_find.DIFFER
+    values = [float(item.badge.replace("−", "-")) for item in shown[-1] if item.badge != UNKNOWN]
+    assert values == sorted(values) and "mean over 1 pair" in texts(app)
+    assert {name: address(app, name) for name in link} == link
+    app.selectbox(key="choose.order").set_value("either").run()
+    assert address(app, "order") == "either"
+    app.segmented_control(key=Key.FIND_RANKING).set_value(predictions_find.SUSPECTS).run()
+    assert address(app, "find") == predictions_find.SUSPECTS and not {"first", "second", "by"} & set(app.query_params)
+    assert address(app, "agree") == f"{runs[0].name},{runs[2].name}"
+    app.session_state[Key.FIND_PANEL] = False
+    app.run()
+    assert not {"find", "agree", *link} & set(app.query_params)
+
+
+def address(app: AppTest, name: str) -> str:
+    value = app.query_params[name]
+    return value if isinstance(value, str) else value[0]
 
 
 @pytest.mark.parametrize("kind", predictions_find.RANKINGS)
@@ -190,8 +215,8 @@ def test_counts_first_then_places_then_the_viewer(
 ) -> None:
     app = opened(open_app, predictions_find.SUSPECTS, run=runs[0].name)
     assert not app.exception
-    assert app.multiselect(key=Key.FIND_NETWORKS).value == [runs[0].name, runs[2].name], "one of each backbone"
-    app.multiselect(key=Key.FIND_NETWORKS).set_value([runs[0].name, runs[1].name]).run()
+    assert app.multiselect(key="choose.agree").value == [runs[0].name, runs[2].name], "one of each backbone"
+    app.multiselect(key="choose.agree").set_value([runs[0].name, runs[1].name]).run()
     assert "a suspicion" in texts(app) and all(item.badge.startswith("≤ ") for item in shown[-1])
     app.button(key=Key.FIND_SEARCH).click().run()
     assert not app.exception
@@ -217,7 +242,7 @@ def test_a_cancelled_search_shows_what_is_done_and_goes_on(
     shown: list[list[gallery.Item]],
 ) -> None:  # fmt: skip
     app = opened(open_app, predictions_find.SUSPECTS, run=runs[0].name)
-    app.multiselect(key=Key.FIND_NETWORKS).set_value([runs[0].name, runs[1].name]).run()
+    app.multiselect(key="choose.agree").set_value([runs[0].name, runs[1].name]).run()
     whole, asked = Predictor.predict, []
 
     def cancelled_in_the_second(*args: Any, **told: Any) -> Any:

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from segcore.config import ClassInfo, DatasetConfig
-from segcore.data.checks import check_dataset
+from segcore.data.checks import CheckResult, check_dataset
 from segcore.data.deciding import with_decisions
 from segcore.data.looks import ODDITIES
 from segcore.data.problems import oddity_problems
 from segcore.data.report import CheckReport, Problem
-from segcore.decisions import Exclude, Ignore, Map, Snap
+from segcore.decisions import Exclude, Ignore, Map, Read, Snap
 from tests.factories import CLASSES
 
 Make = Callable[..., DatasetConfig]
@@ -132,7 +132,7 @@ CASES = (
         "palette confusion",
         lambda config: index_masks(config, lambda colors: colors[[0, 2, 1, 3]]),
         (),
-        None,
+        Read,
         "values and palette name different classes",
     ),
     Case(
@@ -238,6 +238,22 @@ def test_colours_near_classes_are_counted_as_a_plain_loop_would(tiny_dataset: Ma
         mine = (nearest == row) & (far > 0)
         assert near.pixels == tuple(int((mine & (far <= step)).sum()) for step in (4, 8, 16, 32, 64))
     assert len(report.near_colors) == len(CLASSES)
+
+
+def test_masks_are_read_as_was_decided(tiny_dataset: Make) -> None:
+    def pixels(result: CheckResult) -> list[tuple[int, ...]]:
+        return [fact.class_pixels for fact in result.facts]
+
+    config = tiny_dataset()
+    plain = check_dataset(config)
+    index_masks(config, lambda colors: colors[[0, 2, 1, 3]])
+    swapped = check_dataset(config)
+    (problem,) = swapped.report.problems
+    assert problem.action == Read(reading="index") and pixels(swapped) != pixels(plain)
+    mended = check_dataset(with_decisions(config, [problem.action]))
+    assert mended.report.problems == () and mended.report.mask_reading == "index"
+    assert pixels(mended) == pixels(plain)
+    assert mended.fingerprint != swapped.fingerprint
 
 
 def test_old_reports_are_still_read() -> None:

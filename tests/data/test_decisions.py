@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -16,14 +18,28 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from segcore.config import ClassInfo, DatasetConfig
-from segcore.data import dataset as module
+from segcore.data import deciding as module
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import Dataset
 from segcore.data.lookups import nearest_colors, pack
 from segcore.data.prepared import prepare
 from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
-from segcore.decisions import Decision, Exclude, Ignore, Map, Merge, Recolor, Rename, Snap, Use, replay
+from segcore.decisions import (
+    Decision,
+    Exchange,
+    Exclude,
+    Ignore,
+    Map,
+    Merge,
+    Read,
+    Recolor,
+    Rename,
+    Snap,
+    Use,
+    in_order,
+    replay,
+)
 from segcore.errors import ClassTableError, ConfigError, DatasetError, NotFoundError, SegcoreError, SplitError
 from segcore.workspace import Workspace
 from tests.factories import CLASSES, add_dataset
@@ -41,6 +57,8 @@ KINDS: tuple[tuple[Decision, bool], ...] = (
     (Snap(distance=8), True),
     (Snap(distance=1), False),
     (Rename(name="roof", to="house"), False),
+    (Read(reading="colors"), False),
+    (Exchange(names=("roof", "grass")), False),
     (Recolor(name="roof", color=(9, 9, 9)), False),
     (Merge(names=("roof", "grass"), into="rest"), True),
     (Ignore(names=("roof",)), True),
@@ -172,30 +190,58 @@ def test_a_decision_that_is_cancelled_changes_nothing(dataset: Dataset) -> None:
     assert state(dataset) == before
 
 
-@pytest.mark.parametrize("call", range(2))
-def test_a_crash_between_two_writes_leaves_no_split_of_missing_images(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, call: int
+CHANGES: dict[str, Callable[[Dataset], Any]] = {
+    "leave one out": lambda dataset: dataset.decide(Exclude(images=(dataset.names[2],))),
+    "undo": lambda dataset: dataset.undo(1),
+    "files came and went": lambda dataset: dataset.refresh(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("last", range(3))
+def test_who_is_killed_between_two_writes_leaves_what_is_then_brought_to_its_end(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, change: str, last: int
 ) -> None:
     writes = 0
 
-    def crash(real: Callable[..., Any]) -> Callable[..., Any]:
+    def until_killed(real: Callable[..., Any]) -> Callable[..., Any]:
         def write(*args: Any) -> Any:
             nonlocal writes
             writes += 1
-            if writes == 2:
+            if writes > last:
                 raise KeyboardInterrupt
             return real(*args)
 
         return write
 
-    name = dataset.names[0]
-    if call:
-        dataset.decide(Exclude(images=(name,)))
-    for function in ("write_split", "write_state"):
-        monkeypatch.setattr(module, function, crash(getattr(module, function)))
-    with pytest.raises(KeyboardInterrupt):
-        dataset.undo() if call else dataset.decide(Exclude(images=(name,)))
-    assert dataset.split is not None and set(dataset.split.part_of()) <= set(dataset.names)
+    split = dataset.make_split(val=0.5)
+    if change != "leave one out":
+        dataset.decide(Exclude(images=(dataset.names[0],)), Exclude(images=(dataset.names[1],)))
+    if change == "files came and went":
+        (dataset.config.images / f"{dataset.names[-1]}.png").unlink()
+        for folder in (dataset.config.images, dataset.config.masks):
+            shutil.copy(folder / f"{dataset.names[0]}.png", folder / "scene09_frame0.png")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        for function in ("write_split", "write_state"):
+            patched.setattr(module, function, until_killed(getattr(module, function)))
+        CHANGES[change](dataset)
+    assert dataset.split is not None
+    assert set(dataset.split.part_of()) <= set(dataset.names) or dataset.changed()
+    dataset.refresh()
+    assert not dataset.changed() and set(dataset.split.part_of()) == set(dataset.names)
+    while dataset.config.decisions:
+        dataset.undo()
+    assert set(dataset.split.part_of()) == set(dataset.names)
+    stayed = {name: part for name, part in split.part_of().items() if name in dataset.names}
+    assert stayed.items() <= dataset.split.part_of().items()
+
+
+def test_a_split_made_after_somebody_was_killed_is_kept(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(module, "write_split", MagicMock(side_effect=KeyboardInterrupt))
+        dataset.decide(Exclude(images=(dataset.names[0],)))
+    made = dataset.make_split(val=0.5)
+    assert dataset.refresh().split == made and not dataset.changed()
 
 
 # The split ---------------------------------------------------------------------------------------------
@@ -225,6 +271,16 @@ def test_a_split_made_meanwhile_is_kept(dataset: Dataset) -> None:
     assert dataset.split == made and name in dataset.names and name not in made.part_of()
 
 
+def test_images_find_their_parts_again_though_files_came_and_went(dataset: Dataset) -> None:
+    split = dataset.make_split(val=0.5)
+    gone, excluded = dataset.names[0], split.val[0]
+    dataset.decide(Exclude(images=(excluded,)))
+    (dataset.config.images / f"{gone}.png").unlink()
+    dataset.refresh().undo()
+    assert dataset.split is not None
+    assert dataset.split.part_of() == {name: part for name, part in split.part_of().items() if name != gone}
+
+
 def test_changed_files_are_seen_before_a_decision(dataset: Dataset) -> None:
     dataset.decide(Exclude(images=("scene00_frame0",)))
     (dataset.config.images / "scene03_frame1.png").unlink()
@@ -247,6 +303,30 @@ def test_a_merge_takes_the_place_and_colour_of_its_first_class_or_of_the_class_i
     assert joined.classes[0].ignore and [info.name for info in joined.trained] == ["grass"]
     used = replay(CLASSES, (Merge(names=("unlabeled", "roof"), into="rest"),))
     assert not used.classes[0].ignore, "ignored only where all of it was"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "steps"),
+    [
+        ({"roof": "grass", "grass": "roof"}, 1),
+        ({"roof": "grass", "grass": "unlabeled", "unlabeled": "roof"}, 2),
+        ({"roof": "grass", "grass": "lawn"}, 2),
+        ({"grass": "lawn", "roof": "grass", "paved-area": "roof"}, 3),
+    ],
+    ids=["two", "three", "chain", "long chain"],
+)
+def test_names_are_given_all_at_once(wanted: dict[str, str], steps: int) -> None:
+    decisions = in_order([Rename(name=name, to=to) for name, to in wanted.items()])
+    after = replay(CLASSES, tuple(decisions)).classes
+    assert len(decisions) == steps
+    assert [info.name for info in after] == [wanted.get(info.name, info.name) for info in CLASSES]
+    assert [(info.color, info.ignore) for info in after] == [(info.color, info.ignore) for info in CLASSES]
+
+
+def test_merged_classes_may_exchange_their_names() -> None:
+    wanted = [Merge(names=("grass", "roof"), into="unlabeled"), Merge(names=("unlabeled", "paved-area"), into="grass")]
+    after = replay(CLASSES, tuple(in_order(wanted)))
+    assert [after.classes[place].name for place in after.rows] == ["grass", "grass", "unlabeled", "unlabeled"]
 
 
 def test_index_masks_are_merged_and_mapped_too() -> None:

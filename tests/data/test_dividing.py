@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from segcore.data.leakage import Leak, Leakage, Match
 from segcore.data.split_versions import FIRST, drop_split, split_version, split_versions, studies_by_split
 from segcore.data.splits import Split, groups_across_parts
 from segcore.data.store import DatasetStore
+from segcore.decisions import Exclude
 from segcore.errors import ConfigError, DatasetError, NotFoundError, SplitError
 from segcore.store import RunStore
 from segcore.workspace import Workspace
@@ -57,6 +59,35 @@ def test_scenes_given_stay_when_files_change(dataset: Dataset) -> None:
     assert dataset.groups[names[0]] == "north" and dataset.groups[names[-1]] == "south"
     assert dataset.config.groups_from == "a map"
     assert DatasetConfig.from_json(dataset.config.to_json()) == dataset.config
+
+
+def test_images_that_come_join_the_scene_that_their_own_was_put_into(dataset: Dataset) -> None:
+    """Else an image that was left out while overlaps were mended would stand on the other side of the split."""
+    dataset.decide(Exclude(images=("scene02_frame0",)))
+    joined = {name: group.replace("scene02", "scene01") for name, group in dataset.groups.items()}
+    dividing.set_groups(dataset, dividing.given(dataset, joined, "overlaps found"))
+    split = dataset.make_split(val=0.5)
+    dataset.undo()
+    for folder in (dataset.config.images, dataset.config.masks):
+        for scene in (2, 7):
+            shutil.copy(folder / "scene02_frame0.png", folder / f"scene{scene:02d}_frame9.png")
+    dataset.refresh()
+    groups = dataset.groups
+    assert {name: groups[name] for name in ("scene02_frame0", "scene02_frame9", "scene07_frame9")} == {
+        "scene02_frame0": "scene01",
+        "scene02_frame9": "scene01",
+        "scene07_frame9": "scene07",
+    }
+    assert dataset.split is not None
+    assert dataset.split.part_of()["scene02_frame9"] == split.part_of()["scene01_frame0"]
+
+
+def test_images_of_a_scene_that_was_taken_apart_stand_alone(dataset: Dataset) -> None:
+    given = {name: f"pass {number}" for number, name in enumerate(dataset.names)}
+    dividing.set_groups(dataset, dividing.given(dataset, given, "time of exposure"))
+    for folder in (dataset.config.images, dataset.config.masks):
+        shutil.copy(folder / "scene02_frame0.png", folder / "scene02_frame9.png")
+    assert dataset.refresh().groups == {**given, "scene02_frame9": "scene02"}
 
 
 def test_naming_by_file_forgets_scenes_that_were_given(dataset: Dataset) -> None:
@@ -124,6 +155,33 @@ def test_class_shares_add_up_in_every_part(dataset: Dataset) -> None:
     assert all(np.isnan(row["test"]) for row in rows)
     own = np.sum([dataset.class_pixels(name) for name in dataset.split.val], axis=0)  # type: ignore[union-attr]
     assert [row["val"] for row in rows] == pytest.approx(list(own / own.sum()))
+
+
+def test_an_image_left_out_may_stand_in_lists_and_earlier_versions(
+    dataset: Dataset, store: RunStore, tmp_path: Path
+) -> None:
+    first, name = dataset.split, dataset.names[0]
+    assert first is not None
+    launch(store, dataset, "s")
+    dataset.decide(Exclude(images=(name,)))
+    second = dataset.make_split(val=0.5)
+    dataset.set_split(split_version(dataset.path, 1).split, "version 1 again")
+    assert dataset.split is not None and dataset.split.part_of().items() == first.part_of().items() - {
+        (name, first.part_of()[name])
+    }
+    dataset.undo()
+    assert dataset.split == first
+    (dataset.config.masks / f"{dataset.names[-1]}.png").write_bytes(b"damaged")
+    dataset.decide(Exclude(images=(name,)))
+    listed = {part: [*getattr(second, part)] for part in ("train", "val")}
+    listed["train"].append(name)
+    (tmp_path / "lists.json").write_text(json.dumps(listed))
+    dividing.split_by_lists(dataset, tmp_path / "lists.json")
+    assert dataset.split is not None and set(dataset.split.part_of()) == set(dataset.names)
+    dataset.undo()
+    assert set(dataset.split.part_of()) == set(dataset.names) and dataset.split.part_of()[name] == "train"
+    with pytest.raises(SplitError, match="no image left beside those that are left out"):
+        dataset.decide(Exclude(images=dataset.split.val))
 
 
 # Versions -----------------------------------------------------------------------------------------------

@@ -15,8 +15,10 @@ from segcore.data import checks
 from segcore.data.checks import check_dataset
 from segcore.data.journal import LOOKS, Journal, pending
 from segcore.data.looks import Look, look_at
+from segcore.data.lookups import unpack_all
 from segcore.data.pairing import Pair
 from segcore.data.store import DatasetStore
+from segcore.decisions import Rename
 from segcore.errors import DatasetError
 from segcore.workspace import Workspace
 
@@ -117,6 +119,20 @@ def test_what_is_no_longer_needed_is_forgotten(workspace: Workspace, tiny_datase
         dataset.refresh()
         assert (dataset.path / LOOKS).stat().st_size <= 2 * size
     assert len(Journal(dataset.path / LOOKS)) <= 16
+
+
+def test_masks_of_very_many_colours_are_not_read_again_for_a_decision(
+    workspace: Workspace, tiny_dataset: Make, looked: list[str]
+) -> None:
+    config = tiny_dataset()
+    colors = unpack_all(np.arange(90_000)).reshape(300, 300, 3)
+    for folder in (config.images, config.masks):
+        Image.fromarray(colors).save(folder / "scene00_frame0.png")
+    dataset = DatasetStore(workspace).add(config)
+    assert dataset.report.unknown_count > 80_000
+    looked.clear()
+    dataset.decide(Rename(name="roof", to="house"))
+    assert looked == []
 
 
 def test_few_checks_that_came_to_nothing_are_remembered(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@ import os
 import pickle
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,11 @@ from PIL import Image
 
 from segcore.config import Recipe
 from segcore.data import prepared as prepared_module
+from segcore.data.building import exclusive
+from segcore.data.launched import as_launched
 from segcore.data.prepared import Prepared, prepare, prepared_size
 from segcore.data.store import Dataset, DatasetStore
+from segcore.decisions import Exclude, Merge
 from segcore.errors import ConfigError, DatasetError, NotFoundError, WorkspaceError
 from segcore.workspace import Workspace
 from tests.factories import CLASSES, add_dataset, write_dataset
@@ -229,6 +234,36 @@ def test_a_file_written_while_it_is_prepared_is_not_kept(dataset: Dataset, monke
     monkeypatch.setattr(Dataset, "changed", lambda _: False)
     with pytest.raises(DatasetError, match="changed while being prepared"):
         prepare(dataset, 32)
+    assert caches(dataset) == []
+
+
+@pytest.mark.parametrize("launched", [False, True], ids=["as it is", "as launched"])
+def test_what_is_decided_meanwhile_does_not_touch_what_is_prepared(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, launched: bool
+) -> None:
+    """A decision takes the lock that a build waits for; the cache must hold what its name says all the same."""
+
+    def decided_first(*args: Any) -> AbstractContextManager[None]:
+        monkeypatch.setattr(prepared_module, "exclusive", exclusive)
+        Dataset(dataset.path).decide(Merge(names=("roof", "grass"), into="rest"), Exclude(images=(dataset.names[0],)))
+        return exclusive(*args)
+
+    before = {name: dataset.read(name)[1] for name in dataset.names}
+    fingerprint, config = dataset.fingerprint, dataset.config
+    monkeypatch.setattr(prepared_module, "exclusive", decided_first)
+    prepared = prepare(as_launched(dataset, config, fingerprint) if launched else dataset, None)
+    assert dataset.fingerprint != fingerprint and prepared.path.name == f"{fingerprint}-native"
+    assert prepared.names == list(before)
+    assert all(np.array_equal(prepared.label_map(at), before[name]) for at, name in enumerate(before))
+
+
+def test_what_a_study_had_is_not_prepared_from_other_files(dataset: Dataset) -> None:
+    launched = as_launched(dataset, dataset.config, dataset.fingerprint)
+    image = dataset.pairs[3].image
+    Image.open(image).rotate(180).save(image)
+    dataset.refresh()
+    with pytest.raises(DatasetError, match="have just changed"):
+        prepare(launched, 32)
     assert caches(dataset) == []
 
 

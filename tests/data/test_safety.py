@@ -17,7 +17,7 @@ from segcore.__main__ import main
 from segcore.config import ClassInfo, DatasetConfig
 from segcore.data.checks import check_dataset
 from segcore.data.classes import ClassTable
-from segcore.data.layouts import recognise
+from segcore.data.layouts import recognise, recognised
 from segcore.data.prepared import prepare
 from segcore.data.readers import read_bytes, read_image
 from segcore.data.report import Problem
@@ -96,6 +96,28 @@ def test_links_that_stay_inside_and_folders_that_are_links_are_followed(tiny_dat
     (tmp_path / "elsewhere").symlink_to(config.images, target_is_directory=True)
     named = config.model_copy(update={"images": tmp_path / "elsewhere"})
     assert check_dataset(named).report.usable == 8 and not problems(named)
+
+
+def test_linked_folders_inside_are_not_followed_and_that_is_told(tiny_dataset: Make, tmp_path: Path) -> None:
+    config = tiny_dataset()
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    for folder in (config.images, config.masks):
+        (aside / folder.name).mkdir()
+        (folder / "scene03_frame1.png").rename(aside / folder.name / "scene03_frame1.png")
+        (folder / "more").symlink_to(aside / folder.name, target_is_directory=True)
+    (config.images / ".hidden").symlink_to(aside, target_is_directory=True)
+    report = check_dataset(config).report
+    (problem,) = report.problems
+    assert report.usable == 7 and problem.kind == "linked folder" and not problem.excluded
+    assert "2 linked folders were not followed: " in problem.message and str(config.masks / "more") in problem.message
+    (guess,) = recognise(config.images.parent)
+    assert guess.pairs == 7
+    assert "2 linked folders were not followed: images/more, masks/more." in guess.warnings[-1]
+    config.masks.rename(aside / "all")
+    config.masks.symlink_to(aside / "all", target_is_directory=True)
+    with pytest.raises(DatasetError, match=r"2 linked folders were not followed: masks, images/more\."):
+        recognised(config.images.parent)
 
 
 def test_a_file_that_becomes_a_link_or_a_pipe_after_the_check_is_noticed(tiny_dataset: Make, tmp_path: Path) -> None:

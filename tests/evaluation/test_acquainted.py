@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from segcore.data.splits import Split
 from segcore.errors import WorkspaceError
 from segcore.evaluation import acquainted, seal
-from segcore.runs import Study
+from segcore.runs import Recounted, Study
 from segcore.status import RunState
 from segcore.store import RunStore
 from tests import factories
@@ -41,6 +42,28 @@ def test_other_studies_that_met_the_images_are_named(store: RunStore, study: Stu
         {"study": "same", "images": 2, "how": "tested"},
         {"study": "turned", "images": 1, "how": "trained"},
         {"study": "turned", "images": 1, "how": "validated"},
+    ]
+
+
+def test_what_was_judged_again_is_known(store: RunStore, study: Study) -> None:
+    """Before the study was there, nothing sealed its test images: networks of any dataset may have been judged on them.
+
+    What a study has met in its own parts is told as that alone."""
+    source = factories.with_test()
+    train, val, test = source.split.train, source.split.val, source.split.test
+    turned = replace(source, split=Split((*train, test[0]), val))
+    same = factories.make_run(store, study="same", dataset=turned)
+    other = factories.make_run(store, study="other", dataset=factories.with_test("other"))
+    for run, dataset in ((same, "tiny"), (other, "tiny"), (other, "other")):
+        names = list(test) if dataset == "tiny" else ["elsewhere"]
+        found = Recounted(names, names, np.zeros((len(names), 3, 3), np.int64), {"dataset": dataset})
+        run.write_reevaluation(f"{dataset}-all-0", found)
+    damaged = other.reevaluation_path("damaged")
+    damaged.write_bytes(b"no counts")
+    assert sorted(acquainted.elsewhere(study, store), key=lambda row: (row["study"], row["how"])) == [
+        {"study": "other", "images": 2, "how": "judged"},
+        {"study": "same", "images": 1, "how": "judged"},
+        {"study": "same", "images": 1, "how": "trained"},
     ]
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from segcore.config import ClassInfo, DatasetConfig
+from segcore.decisions import Decision, Exchange, Ignore, Merge, Rename
 from segcore.errors import ConfigError, WorkspaceError
-from segcore.evaluation.classmap import ClassMap, match, parse
+from segcore.evaluation.classmap import ClassMap, by_decisions, match, parse
 from segcore.evaluation.metrics import scores
 
 NETWORK = ("paved-area", "grass", "tree", "dog")
@@ -35,6 +39,49 @@ def test_what_is_said_goes_before_names() -> None:
     assert match(("grass", "roof"), ("grass", "roof"), {"grass": "roof", "roof": None}).to == (1, None)
     assert parse(["grass="], ("grass", "roof"), ("grass", "roof")) == {"grass": None}
     assert parse(["=grass"], ("grass", "roof"), ("grass", "roof")) == {"grass": None}
+
+
+def dataset(*decisions: Decision) -> DatasetConfig:
+    rows = tuple(
+        ClassInfo(name=name, color=(value, 0, 0)) for value, name in enumerate(("grass", "tree", "roof", "water"))
+    )
+    return DatasetConfig(name="city", images=Path("i"), masks=Path("m"), classes=rows, decisions=decisions)
+
+
+@pytest.mark.parametrize(
+    ("since", "meaning"),
+    [
+        ([], {"green": None, "roof": "roof", "water": "water"}),
+        ([Exchange(names=("roof", "water"))], {"green": None, "roof": "water", "water": "roof"}),
+        (
+            [Merge(names=("grass", "tree", "roof"), into="land"), Ignore(names=("water",))],
+            {"green": "land", "roof": "land", "water": None},
+        ),
+        (
+            [Ignore(names=("water", "tree")), Rename(name="water", to="sea"), Rename(name="roof", to="water")],
+            {"green": "grass", "roof": "water", "water": None},
+        ),
+    ],
+)
+def test_what_was_decided_since_is_followed_and_goes_before_names(
+    since: list[Decision], meaning: dict[str, str | None]
+) -> None:
+    launched, now = dataset(Merge(names=("grass", "tree"), into="green")), dataset(*since)
+    ours, theirs = ([info.name for info in one.trained_classes] for one in (launched, now))
+    found = match(ours, theirs, by_decisions(launched, now))
+    assert {name: None if to is None else theirs[to] for name, to in zip(ours, found.to, strict=True)} == meaning
+
+
+def test_decisions_about_another_table_tell_nothing() -> None:
+    other = dataset().model_copy(update={"classes": dataset().classes[:3]})
+    assert by_decisions(dataset(), other) == by_decisions(other, dataset()) == {}
+
+
+def test_leaving_a_class_out_leaves_out_what_was_merged_into_it() -> None:
+    decided = by_decisions(dataset(), now := dataset(Merge(names=("grass", "tree"), into="green")))
+    ours, theirs = ([info.name for info in one.trained_classes] for one in (dataset(), now))
+    assert parse(["green="], ours, theirs, decided) == {"grass": None, "tree": None}
+    assert parse(["roof=tree", "green="], ours, theirs, decided) == {"grass": None, "tree": "roof"}
 
 
 @pytest.mark.parametrize(

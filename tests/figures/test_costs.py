@@ -180,9 +180,17 @@ def test_class_shares_are_of_the_labelled_pixels_in_class_colours() -> None:
 def test_parts_of_a_split_are_shares_of_their_own_part() -> None:
     chart = figures.class_share_bars(CLASSES, {"train": [50, 50, 0], "val": [3, 1, 0], "test": [0, 0, 0]})
     bars = {trace.name: list(trace.x) for trace in chart.data if trace.type == "bar"}
-    assert bars == {"val": [0, 25, 75], "train": [0, 50, 50]}
+    assert bars == {"Validation": [0, 25, 75], "Training": [0, 50, 50]}
     legend = [trace.name for trace in chart.data if trace.showlegend is not False]
-    assert legend == ["train", "val"]
+    assert legend == ["Training", "Validation"]
+    assert {trace.marker.opacity for trace in chart.data if trace.name == "Validation"} == {0.6}
+
+
+def test_a_name_as_long_as_a_sentence_leaves_room_for_the_bars() -> None:
+    long = ClassInfo(name="a name that somebody wrote as a whole sentence 1", color=(1, 2, 3))
+    axis = figures.class_share_bars([long, CLASSES[0]], [10, 5]).layout.yaxis
+    assert list(axis.tickvals) == [CLASSES[0].name, long.name]
+    assert list(axis.ticktext) == [CLASSES[0].name, "a name that so…ntence 1"]
 
 
 def test_cost_bars_divide_into_encoder_decoder_and_head() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import combinations, pairwise
 from typing import get_args
 
@@ -20,7 +19,7 @@ from segcore.figures.drawing.scales import Shading, amount, box_height, box_widt
 from segcore.figures.drawing.svg import shortened, tag, text_width, wrapped
 from segcore.models import catalog
 from segcore.models.description import IMAGE, Block, Edge, NetworkDescription, Operation, Part, Stage
-from segcore.models.summary import describe
+from tests.models.described import describe
 
 HOSTILE = ["<script>alert(1)</script>", 'a" onload="x', "&lt; ]]> <!--", "\x00\x1b\ud800", "x" * 400, "網絡 🛰"]
 FAMILIES = ("resnet18", "vgg16", "efficientnet_b7", "convnext_tiny", "swin_tiny_patch4_window7_224")
@@ -29,12 +28,7 @@ NETWORKS += [("vit_tiny_patch16_224", "dpt"), ("hrnet_w18", "unet")]
 
 
 def network(encoder: str, decoder: str = "unet") -> NetworkDescription:
-    return described(encoder, decoder)
-
-
-@cache
-def described(encoder: str, decoder: str) -> NetworkDescription:
-    return describe(encoder, decoder=decoder, image_size=256)
+    return describe(encoder, decoder=decoder)
 
 
 def stage(name: str, kind: str, channels: int, height: int, **changes: object) -> Stage:

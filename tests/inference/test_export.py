@@ -268,7 +268,7 @@ def test_the_script_is_short_and_needs_three_packages() -> None:
     }
     others = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
     assert others == {"numpy", "onnxruntime", "PIL"}
-    assert len(source.splitlines()) <= 90
+    assert len(source.splitlines()) <= 60
 
 
 # By a process of its own -------------------------------------------------------------------------------

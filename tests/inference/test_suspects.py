@@ -16,8 +16,9 @@ from segcore.errors import ConfigError, SegcoreError, WeightsError
 from segcore.evaluation.confusion import confusion_counts
 from segcore.evaluation.ranking import shared_errors
 from segcore.inference.predictor import Prediction, Predictor
-from segcore.inference.suspects import Search
+from segcore.inference.suspects import KEPT, Search, one_of_each
 from segcore.runs import Evaluation, Run, Study
+from segcore.status import RunState
 from segcore.store import RunStore
 from tests import factories
 
@@ -111,6 +112,26 @@ def test_a_cancelled_search_goes_on_where_it_ended(
     assert list(again.found()) == list(search.images)
     again.go_on(network=network)
     assert len(asked) == 2 * len(search.images), "all of it was there"
+
+
+def test_of_many_searches_the_last_ones_are_kept(runs: list[Run], dataset: Dataset, network: Networks) -> None:
+    study, mine = Study(runs[0].path.parent), Search(tuple(runs), dataset)
+    for age in range(1, KEPT + 2):
+        path = study.suspects_path(f"of-{age}")
+        path.write_text("{}\n")
+        os.utime(path, (-age, -age))
+    mine.go_on(network=network)
+    kept = {study.suspects_path(f"of-{age}") for age in range(1, KEPT)}
+    assert set(study.path.glob("suspects-*")) == {mine.path, *kept}
+
+
+def test_one_of_each_backbone_and_of_the_same_seed(store: RunStore, dataset: Dataset, runs: list[Run]) -> None:
+    others = [factories.make_run(store, dataset=dataset, encoder=factories.RESNET18, seed=seed) for seed in (1, 0)]
+    factories.make_run(store, dataset=dataset, encoder="mobilenetv3_small_050.lamb_in1k", state=RunState.FAILED, done=0)
+    every = [*runs, *others]
+    assert one_of_each(every) == [runs[0], others[1]]
+    assert one_of_each(every, [runs[1]]) == [runs[1], others[0]]
+    assert one_of_each(every, runs) == [*runs, others[1]]
 
 
 def test_other_weights_begin_anew(runs: list[Run], dataset: Dataset, network: Networks) -> None:

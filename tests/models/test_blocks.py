@@ -11,8 +11,7 @@ from segcore.errors import ModelError
 from segcore.models import catalog
 from segcore.models.build import skeleton
 from segcore.models.description import IMAGE, NetworkDescription, Stage
-from segcore.models.memory import footprint
-from tests.models.described import describe
+from tests.models.described import describe, footprint
 
 ODD = ("vit_tiny_patch16_224/dpt", "hrnet_w18_small/unet", "res2net50_26w_4s/unet", "maxvit_tiny_tf_224/unet")
 """Networks whose stages end in unusual ways."""
@@ -55,10 +54,10 @@ def test_the_parts_make_up_the_whole(pair: str) -> None:
 @pytest.mark.parametrize("name", catalog.BACKBONES)
 def test_counts_and_shapes_are_those_of_the_real_network(name: str) -> None:
     """Parameters as torch counts them, multiply-adds as its counter does, shapes as a forward pass returns them."""
-    size = 64
-    found = describe(name, image_size=size, classes=3)
+    found = describe(name)
+    size = found.image_size
     with torch.device("meta"):  # numbers make no difference here, and drawing those of VGG-19 takes seconds
-        model = skeleton(name, "unet", 3, size).eval()
+        model = skeleton(name, "unet", found.classes, size).eval()
     model.to_empty(device="cpu")
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):

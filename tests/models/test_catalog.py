@@ -62,9 +62,9 @@ def test_every_backbone_builds_and_is_what_the_catalog_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_memory_of_every_backbone_is_what_a_pass_through_it_saves(name: str) -> None:
-    from segcore.models.memory import footprint
+    from tests.models.described import footprint
 
-    said, found = catalogued(BACKBONES[name].encoder, "unet", 5, 256), footprint(name, "unet", 5, 256)
+    said, found = catalogued(BACKBONES[name].encoder, "unet", 12, 256), footprint(name, "unet", 12, 256)
     assert said is not None
     assert said.parameters == found.parameters
     assert said.activations == pytest.approx(found.activations, rel=0.001)

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segcore.errors import IncompatibleError, UnknownBackboneError
 from segcore.models.build import skeleton
-from segcore.models.summary import describe
+from tests.models.described import describe
 
 
 def test_vgg16_by_hand() -> None:
@@ -50,10 +50,10 @@ def test_vgg16_by_hand() -> None:
     ],
 )
 def test_totals_stages_and_layers_agree(encoder: str, decoder: str) -> None:
-    size = 128
-    found = describe(encoder, decoder=decoder, image_size=size, classes=5)
+    found = describe(encoder, decoder=decoder)
+    size = found.image_size
     with torch.device("meta"):
-        model = skeleton(encoder, decoder, 5, size).eval()
+        model = skeleton(encoder, decoder, found.classes, size).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, size, size, device="meta"))
     assert found.macs == counter.get_total_flops() / 2
@@ -88,9 +88,9 @@ def test_stages_are_what_the_encoder_really_returns() -> None:
 
 
 def test_the_notebooks_networks_are_told_apart() -> None:
-    blocks = [stage.built_of for stage in describe("resnet34", image_size=64).stages[1:5]]
+    blocks = [stage.built_of for stage in describe("resnet34").stages[1:5]]
     assert blocks == ["3 × BasicBlock", "4 × BasicBlock", "6 × BasicBlock", "3 × BasicBlock"]
-    small, large = (describe(f"efficientnet_{name}", image_size=64) for name in ("b0", "b7"))
+    small, large = (describe(f"efficientnet_{name}") for name in ("b0", "b7"))
     assert "16" not in small.stages[0].name and small.stages[1].built_of == "2 × InvertedResidual"
     assert large.parameters > 10 * small.parameters and large.macs > small.macs
 

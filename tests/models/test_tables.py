@@ -72,7 +72,7 @@ def test_efficientnet_table_1() -> None:
 )
 def test_parameters_with_the_classifier_are_the_papers(name: str, millions: float) -> None:
     """What an encoder leaves out is the classifier: known layers."""
-    found = describe(name, image_size=64)
+    found = describe(name)
     last = next(stage for stage in reversed(found.stages) if stage.kind == "encoder")
     features = last.channels
     missing = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from segcore.config import NAME_PATTERN
@@ -12,6 +13,7 @@ from segcore.data.layouts.coco import guesses as coco_guesses
 from segcore.data.layouts.guess import Candidate, Guess, complete
 from segcore.data.layouts.listing import Listing, list_folder
 from segcore.data.layouts.revising import ignoring, revised
+from segcore.data.pairing import not_followed
 from segcore.errors import DatasetError, nearest
 
 __all__ = ["LAYOUTS", "Guess", "ignoring", "recognise", "recognised", "revised", "usable_name"]
@@ -46,12 +48,17 @@ def recognise(folder: Path, *, name: str = "dataset") -> list[Guess]:
         DatasetError: the folder is missing, may not be read or holds more files than a dataset can have (field "path").
         ConfigError: no dataset can have that name.
     """
-    listing = list_folder(folder)
+    return _guesses(list_folder(folder), name)
+
+
+def _guesses(listing: Listing, name: str) -> list[Guess]:
     guesses: list[Guess] = []
     for source in _SOURCES:
         guesses += [guess for made in source(listing) if (guess := complete(listing, made, name)) is not None]
     guesses += coco_guesses(listing, name)
     guesses += [guess for made in plain.candidates(listing) if (guess := complete(listing, made, name)) is not None]
+    if listing.links:
+        guesses = [replace(guess, warnings=(*guess.warnings, not_followed(listing.links))) for guess in guesses]
     return guesses
 
 
@@ -66,18 +73,26 @@ def recognised(folder: Path, *, layout: str | None = None, name: str = "dataset"
         raise DatasetError(
             f"No layout is called {layout!r}; there are {', '.join(LAYOUTS)}.{nearest(layout, LAYOUTS)}", field="layout"
         )
-    guesses = recognise(folder, name=name)
+    listing = list_folder(folder)
+    guesses = _guesses(listing, name)
     fitting = [guess for guess in guesses if layout in (None, guess.layout)]
     if fitting:
         return fitting[0]
     if layout is not None:
         others = ", ".join(dict.fromkeys(guess.layout for guess in guesses)) or "nothing known"
-        raise DatasetError(f"{folder} does not look like {LAYOUTS[layout]}, but like: {others}.", field="layout")
+        raise DatasetError(
+            f"{folder} does not look like {LAYOUTS[layout]}, but like: {others}.{_unseen(listing)}", field="layout"
+        )
     raise DatasetError(
         f"{folder} is of no known layout: neither a public dataset's nor folders like images/ and masks/ with files of "
-        "the same names. Say where images, masks and the class table are instead.",
+        f"the same names. Say where images, masks and the class table are instead.{_unseen(listing)}",
         field="path",
     )
+
+
+def _unseen(listing: Listing) -> str:
+    """Say which folders were not looked into."""
+    return f" {not_followed(listing.links)}" if listing.links else ""
 
 
 def usable_name(folder: Path) -> str:

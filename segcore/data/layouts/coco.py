@@ -17,6 +17,7 @@ from segcore.data.layouts.coco_file import Annotations, Outlines, read_annotatio
 from segcore.data.layouts.colors import distinct_colors
 from segcore.data.layouts.guess import EXAMPLES, Guess, spread
 from segcore.data.layouts.listing import Listing
+from segcore.data.outlines import remember
 from segcore.data.pairing import Pair, image_names
 from segcore.data.parallel import ordered_map
 from segcore.data.splits import PART_NAMES, PARTS, Split
@@ -143,6 +144,10 @@ def draw_masks(guess: Guess, target: Path, progress: Progress = silent) -> Datas
     Raises:
         DatasetError: a COCO file cannot be read (any more).
     """
+    try:
+        remember(guess.annotations, target)
+    except OSError as error:
+        raise DatasetError(f"{error.filename} cannot be read: {error.strerror}.", field="path") from error
     work = _work(guess)
 
     def make(item: tuple[Path, tuple[Outlines, dict[int, int]]]) -> None:

@@ -25,6 +25,8 @@ class Listing:
 
     root: Path
     files: tuple[str, ...]
+    links: tuple[str, ...] = ()
+    """Links to folders, which are not followed."""
 
     @cached_property
     def images(self) -> tuple[str, ...]:
@@ -94,13 +96,15 @@ def list_folder(root: Path) -> Listing:
         raise DatasetError(f"The folder {error.filename} cannot be read: {error.strerror}.", field="path") from error
 
     files: list[str] = []
+    links: list[str] = []
     for directory, folders, names in os.walk(root, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
         here = Path(directory).relative_to(root).as_posix()
         prefix = "" if here == "." else f"{here}/"
+        links += [prefix + name for name in folders if Path(directory, name).is_symlink()]
         files += [prefix + name for name in names if not name.startswith(".")]
         if len(files) > MAX_FILES:
             raise DatasetError(
                 f"{root} holds more than {MAX_FILES:,} files. Give the dataset's own folder.", field="path"
             )
-    return Listing(root, tuple(sorted(files)))
+    return Listing(root, tuple(sorted(files)), tuple(links))

@@ -70,7 +70,6 @@ class Panel {
     const caption = make("figcaption", "", KINDS[kind]);
     const title = run >= 0 && scene.runs.length > 1 ? scene.runs[run].title : "";
     if (title) caption.append(" ", make("span", "", title));
-    caption.title = caption.textContent;
     this.frame = make("div", "frame");
     this.canvas = make("canvas");
     this.canvas.setAttribute("role", "img");

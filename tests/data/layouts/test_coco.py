@@ -137,3 +137,20 @@ def test_scenes_of_outlines_can_be_corrected(tmp_path: Path, workspace: Workspac
     assert DatasetStore(workspace).add_guess(guess, split=guess.split).report.groups == 2
     with pytest.raises(DatasetError, match="matches no image name"):
         revised(guess, group_regex="^flight")
+
+
+def test_a_file_of_outlines_that_changed_since_is_told(tmp_path: Path, workspace: Workspace) -> None:
+    miniatures.coco(tmp_path)
+    dataset = DatasetStore(workspace).add_guess(revised(recognise(tmp_path)[0], name="mine"))
+    fingerprint, file = dataset.fingerprint, tmp_path / "annotations/instances_train2017.json"
+    assert not dataset.changed() and dataset.report.problems == ()
+    file.touch()
+    assert dataset.changed() and dataset.refresh().report.problems == (), "only its time is another"
+    value = json.loads(file.read_text())
+    file.write_text(json.dumps({**value, "annotations": []}))
+    assert dataset.changed()
+    (problem,) = dataset.refresh().report.problems
+    assert problem.kind == "outlines changed" and problem.file == file and "add the folder again" in problem.message
+    assert not dataset.changed() and dataset.fingerprint == fingerprint
+    file.unlink()
+    assert dataset.changed() and dataset.refresh().report.problems == (), "the masks are there all the same"
