@@ -63,24 +63,32 @@ def fill(root: Path, runs: int, epochs: int) -> None:
 
 
 def time_page(page: str, rounds: int, *, profile: bool) -> dict[str, object]:
-    """Draw one page in this process and return seconds, cold and warm, and whether torch came in."""
+    """Draw one page in this process and return seconds and seconds of processor time, cold and warm, whether torch came
+    in, and the memory that the process has taken, in MB."""
+    import psutil
     from streamlit.testing.v1 import AppTest
 
     os.chdir(ROOT)
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=600)
     app.switch_page(f"pages/{page}.py")
-    began = time.perf_counter()
-    app.run()
-    cold = time.perf_counter() - began
-    warm = []
-    for _ in range(rounds):
-        began = time.perf_counter()
+    took = []
+    for _ in range(1 + rounds):
+        began, worked = time.perf_counter(), time.process_time()
         app.run()
-        warm.append(time.perf_counter() - began)
+        took.append((time.perf_counter() - began, time.process_time() - worked))
     assert not app.exception, app.exception
     if profile:
         _print_profile(app.run)
-    return {"page": page, "cold": cold, "warm": statistics.median(warm), "torch": "torch" in sys.modules}
+    warm = [statistics.median(column) for column in zip(*took[1:], strict=True)]
+    return {
+        "page": page,
+        "cold": took[0][0],
+        "warm": warm[0],
+        "cold_processor": took[0][1],
+        "warm_processor": warm[1],
+        "torch": "torch" in sys.modules,
+        "megabytes": psutil.Process().memory_info().rss / 1e6,
+    }
 
 
 def _print_profile(draw: Callable[[], object]) -> None:
@@ -161,7 +169,7 @@ def main() -> None:
         print(f"{'page':<15}{'cold s':>9}{'warm s':>9}  torch imported", flush=True)
         few = arguments.large or arguments.home
         for page in [arguments.page] if arguments.page else PAGES_OF_RUNS if few else PAGES:
-            row = _in_a_fresh_process(page, home, arguments.rounds, profile=arguments.profile)
+            row = in_a_fresh_process(page, home, arguments.rounds, profile=arguments.profile)
             print(
                 f"{row['page']:<15}{row['cold']:>9.2f}{row['warm']:>9.2f}  {'yes' if row['torch'] else 'no'}",
                 flush=True,
@@ -173,7 +181,8 @@ def main() -> None:
             )
 
 
-def _in_a_fresh_process(page: str, home: Path, rounds: int, *, profile: bool) -> dict[str, Any]:
+def in_a_fresh_process(page: str, home: Path, rounds: int, *, profile: bool) -> dict[str, Any]:
+    """Return what `time_page` measures of a page on the workspace `home`."""
     words = [sys.executable, __file__, "--inside", "--page", page, "--rounds", str(rounds)]
     done = subprocess.run(
         [*words, *(["--profile"] if profile else [])],

@@ -39,6 +39,8 @@ BACKBONES = (
     *("resnet18.tv_in1k", "resnet34.tv_in1k", "resnet50.tv_in1k", "vgg16.tv_in1k", "vgg19.tv_in1k"),
     *("efficientnet_b0.ra_in1k", "tf_efficientnet_b7.ns_jft_in1k", "mobilenetv3_large_100.ra_in1k"),
     *("convnext_tiny.fb_in1k", "pvt_v2_b0.in1k", "resnet101.tv_in1k", "densenet121.tv_in1k"),
+    *("vgg11_bn.tv_in1k", "vgg16_bn.tv_in1k", "efficientnet_b3.ra2_in1k", "mobilenetv2_100.ra_in1k"),
+    *("convnext_small.fb_in1k", "pvt_v2_b1.in1k", "densenet169.tv_in1k", "regnety_016.tv2_in1k"),
 )
 CLASSES = (13, 23)
 SIDE = 256

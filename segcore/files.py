@@ -182,22 +182,23 @@ class FileCache(Generic[T]):
     def __init__(self, load: Callable[[Path], T], *, entries: int) -> None:
         self._load = load
         self._entries = entries
-        self._kept: OrderedDict[Path, tuple[tuple[int, int, int], T]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[tuple[int, int, int], T]] = OrderedDict()
 
     def get(self, path: Path) -> T:
         """Return what the file holds now; a missing file is handed to `load` each time."""
+        name = os.fspath(path)  # thousands of files are looked at for one screen, and paths are slow to compare
         try:
-            stat = path.stat()
+            stat = os.stat(name)  # noqa: PTH116 (for the same reason)
         except FileNotFoundError:
             return self._load(path)
         signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        kept = self._kept.get(path)
+        kept = self._kept.get(name)
         if kept is not None and kept[0] == signature:
             with suppress(KeyError):  # another thread may just have let it go
-                self._kept.move_to_end(path)
+                self._kept.move_to_end(name)
             return kept[1]
         value = self._load(path)
-        self._kept[path] = (signature, value)
+        self._kept[name] = (signature, value)
         while len(self._kept) > self._entries:
             with suppress(KeyError):
                 self._kept.popitem(last=False)

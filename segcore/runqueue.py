@@ -141,7 +141,7 @@ class RunQueue:
                 _ = study.created
             except WorkspaceError:
                 continue  # damaged, or gone
-            yield from map(Run, subdirectories(study.path))
+            yield from study.every_run()
 
     def _waiting(self) -> list[tuple[Run, Status]]:
         rows = [row for row in statuses(self.every_run()) if row[1].state is RunState.QUEUED]

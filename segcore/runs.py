@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, Literal, TypeVar
@@ -109,7 +110,7 @@ class Run:
         self.write_config(config)
         self.write_status(status)
 
-    @property
+    @cached_property
     def name(self) -> str:
         return self.path.name
 
@@ -168,7 +169,11 @@ class Run:
         return status
 
     def _read_status(self) -> Status:
-        return _statuses.get(self.path / "status.json")
+        return _statuses.get(self._status_path)
+
+    @cached_property
+    def _status_path(self) -> Path:
+        return self.path / "status.json"
 
     @property
     def state(self) -> RunState:
@@ -462,19 +467,12 @@ class Study:
 
     @property
     def shared(self) -> dict[str, Any]:
-        """What all its runs share: dataset, fingerprints, recipe, decoder, time of creation.
+        """What all its runs share: dataset, fingerprints, recipe, decoder, time of creation. Not to be changed.
 
         Raises:
             NotFoundError: there is no such study.
         """
-        path = self.path / "study.json"
-        value = read_json(path)
-        if value is None:
-            raise NotFoundError(f"There is no study {self.name!r}.")
-        missing = sorted({"created", "dataset", "dataset_fingerprint", "recipe", "decoder"} - value.keys())
-        if missing:
-            raise WorkspaceError(f"{path} lacks {', '.join(missing)}. Restore it from a copy or remove the study.")
-        return value
+        return _shared.get(self.path / "study.json")
 
     @property
     def created(self) -> float:
@@ -647,8 +645,16 @@ class Study:
 
     def runs(self) -> list[Run]:
         """Its runs, in the order they were created."""
-        found = [(created, run) for run in map(Run, subdirectories(self.path)) if (created := _creation(run))]
+        found = [(created, run) for run in self.every_run() if (created := _creation(run))]
         return [run for _, run in sorted(found, key=lambda row: row[0])]
+
+    def every_run(self) -> list[Run]:
+        """Each directory in it as a run, whatever it holds, in no order."""
+        return [_run(path) for path in _directories(self.path)]
+
+    def statuses(self) -> list[tuple[Run, Status]]:
+        """Its runs with their status, in the order they were created; one that cannot be read is left out."""
+        return sorted(statuses(self.every_run()), key=lambda row: (row[1].created, row[0].name))
 
 
 def statuses(runs: Iterable[Run]) -> list[tuple[Run, Status]]:
@@ -664,9 +670,13 @@ def statuses(runs: Iterable[Run]) -> list[tuple[Run, Status]]:
 
 def subdirectories(path: Path) -> list[Path]:
     """Return the directories in `path` that are not hidden; none where there is no `path` (any more)."""
+    return [Path(directory) for directory in _directories(path)]
+
+
+def _directories(path: Path) -> list[str]:
     try:
         with os.scandir(path) as entries:  # it knows what is a directory without asking for each
-            return [path / entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+            return [entry.path for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
     except OSError:
         return []
 
@@ -680,10 +690,16 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
+@lru_cache(maxsize=2**16)
+def _run(path: str) -> Run:
+    """Return the run in a directory, the same one each time: to make a path takes longer than to look at its file."""
+    return Run(path)
+
+
 def _creation(run: Run) -> tuple[float, str] | None:
     """Return what runs are sorted by; None for what is no run's directory."""
     try:
-        return _statuses.get(run.path / "status.json").created, run.name
+        return _statuses.get(run._status_path).created, run.name
     except NotFoundError:
         return None
     except WorkspaceError:
@@ -697,7 +713,11 @@ def _records(kind: type[_Record], rows: list[dict[str, Any]]) -> list[_Record]:
     names = {field.name for field in fields(kind)}
     needed = {field.name for field in fields(kind) if field.default is MISSING}
     # Fields that a later version adds are passed over; a line that lacks a needed one is of no use.
-    return [kind(**{name: row[name] for name in names & row.keys()}) for row in rows if needed <= row.keys()]
+    return [
+        kind(**row) if row.keys() == names else kind(**{name: row[name] for name in names & row.keys()})
+        for row in rows
+        if needed <= row.keys()
+    ]
 
 
 def _parse_epochs(path: Path) -> list[EpochRecord]:
@@ -748,6 +768,16 @@ def _damaged(path: Path, error: Exception) -> WorkspaceError:
     return WorkspaceError(f"{path} is damaged{why}. Remove the run and launch it again.")
 
 
+def _load_shared(path: Path) -> dict[str, Any]:
+    value = read_json(path)
+    if value is None:
+        raise NotFoundError(f"There is no study {path.parent.name!r}.")
+    missing = sorted({"created", "dataset", "dataset_fingerprint", "recipe", "decoder"} - value.keys())
+    if missing:
+        raise WorkspaceError(f"{path} lacks {', '.join(missing)}. Restore it from a copy or remove the study.")
+    return value
+
+
 def _load_splits(path: Path) -> tuple[Split, tuple[Split, ...]]:
     """Read the split of a study and those of its folds."""
     value = read_json(path)
@@ -782,15 +812,25 @@ def _load_config(path: Path) -> RunConfig:
     value = read_json(path)
     if value is None:
         raise NotFoundError(f"{path.parent} is no run: it has no config.json.")
+    if isinstance(value.get("dataset"), dict):
+        with suppress(ConfigError):  # which is told below, as one of the whole
+            value["dataset"] = _dataset_config(json.dumps(value["dataset"]))
     try:
         return RunConfig.from_json(value)
     except ConfigError as error:
         raise WorkspaceError(f"{path} is damaged ({error}) Remove the run and launch it again.") from error
 
 
+@lru_cache(maxsize=256)
+def _dataset_config(text: str) -> DatasetConfig:
+    """Return a dataset's configuration, one for all runs that were launched on it: most of what theirs hold."""
+    return DatasetConfig.from_json(json.loads(text))
+
+
 # Status files are replaced, never written into, so that each has another time or another number (inode).
-_statuses = FileCache(_load_status, entries=8192)
+_statuses = FileCache(_load_status, entries=2**16)
 _configs = FileCache(_load_config, entries=4096)
+_shared = FileCache(_load_shared, entries=2048)
 _splits = FileCache(_load_splits, entries=256)
 _epochs = FileCache(_parse_epochs, entries=4096)
 _evaluations = FileCache(load_evaluation, entries=32)

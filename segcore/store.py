@@ -187,7 +187,9 @@ class RunStore(RunQueue):
 
     def statuses(self, runs: Iterable[Run] | None = None) -> list[tuple[Run, Status]]:
         """Runs, by default all, with their status; one whose directory vanished meanwhile is left out."""
-        return statuses(self.runs() if runs is None else runs)
+        if runs is not None:
+            return statuses(runs)
+        return [row for study in reversed(self.studies()) for row in study.statuses()]
 
     def requeue_failed(self, study: str | None = None) -> list[Run]:
         """Put all failed and interrupted runs, of one study or of all, back into the queue; return them.

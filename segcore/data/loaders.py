@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from segcore.config import Recipe
 from segcore.data.augment import build_transform, training_sample
-from segcore.data.prepared import Prepared
+from segcore.data.prepared import Pixels, Prepared
 from segcore.data.splits import Split
 from segcore.errors import ConfigError, SplitError
 
@@ -27,9 +27,9 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 class _TrainingSamples(Dataset[Batch]):
     """Training samples by (epoch, position): augmented images or, in crop geometry, augmented squares of them."""
 
-    def __init__(self, prepared: Prepared, indices: Sequence[int], recipe: Recipe, seed: int) -> None:
-        self.prepared = prepared
-        self.indices = list(indices)
+    def __init__(self, pixels: Pixels, indices: Sequence[int], recipe: Recipe, seed: int) -> None:
+        self.pixels = pixels
+        self.indices = np.array(indices, np.int64)  # no list, for the reason of `Pixels.shapes`
         self.transform = build_transform(recipe)
         self.seed = seed
         self.crop = recipe.image_size if recipe.geometry == "crop" else None
@@ -41,8 +41,8 @@ class _TrainingSamples(Dataset[Batch]):
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         epoch, position = key
         place, crop = divmod(position, self.per_image)
-        index = self.indices[place]
-        image, labels = self.prepared.image(index), self.prepared.label_map(index)
+        index = int(self.indices[place])
+        image, labels = self.pixels.image(index), self.pixels.label_map(index)
         parts = (self.seed, epoch, index) if self.crop is None else (self.seed, epoch, index, crop)
         return _tensors(*training_sample(self.transform, image, labels, parts, crop=self.crop))
 
@@ -50,16 +50,16 @@ class _TrainingSamples(Dataset[Batch]):
 class _ValidationSamples(Dataset[Batch]):
     """Validation images by position, unchanged."""
 
-    def __init__(self, prepared: Prepared, indices: Sequence[int]) -> None:
-        self.prepared = prepared
-        self.indices = list(indices)
+    def __init__(self, pixels: Pixels, indices: Sequence[int]) -> None:
+        self.pixels = pixels
+        self.indices = np.array(indices, np.int64)
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> Batch:
         index = self.indices[position]
-        return _tensors(self.prepared.image(index), self.prepared.label_map(index))
+        return _tensors(self.pixels.image(index), self.pixels.label_map(index))
 
 
 def _tensors(image: np.ndarray, labels: np.ndarray) -> Batch:
@@ -164,7 +164,7 @@ def build_loaders(
         ConfigError: fewer than two images of a batch for each process.
     """
     train = [prepared.index_of(name) for name in split.train]
-    samples = _TrainingSamples(prepared, train, recipe, seed)
+    samples = _TrainingSamples(prepared.pixels, train, recipe, seed)
     _check_enough(len(train), len(samples), recipe.batch_size, world)
     batches = _EpochBatches(len(samples), recipe.batch_size, seed, rank, world)
     shared: dict[str, Any] = {"seed": seed, "workers": workers, "pin": pin}
@@ -187,7 +187,7 @@ def build_val_loaders(
     indices = [prepared.index_of(name) for name in names]
     positions = list(range(rank, len(indices), world))
     window = recipe.image_size if recipe.geometry == "crop" else None
-    samples = _ValidationSamples(prepared, [indices[position] for position in positions])
+    samples = _ValidationSamples(prepared.pixels, [indices[position] for position in positions])
     batches = _val_batches(len(positions), None if window else recipe.batch_size)
     return ValLoaders(
         val_loader=_loader(samples, batches, seed=seed, workers=workers, pin=pin),

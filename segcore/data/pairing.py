@@ -257,18 +257,18 @@ def _list_files(folder: Path, without: Path | None = None) -> list[Path]:
         raise DatasetError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
 
     skipped = without.resolve() if without is not None else None
-    files: list[list[str]] = []
+    files: list[tuple[list[str], Path]] = []
     for directory, folders, names in os.walk(folder, onerror=refuse):
         here = Path(directory)
         folders[:] = [name for name in folders if not name.startswith(".")]
         if skipped is not None:
             folders[:] = [name for name in folders if (here / name).resolve() != skipped]
         files += [
-            [*here.parts, name]
+            ([*here.parts, name], here)
             for name in names
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (100,000 of them)
         ]
-    return [Path(*parts) for parts in sorted(files)]
+    return [here / parts[-1] for parts, here in sorted(files)]
 
 
 def path_below(folder: Path, file: Path) -> str:

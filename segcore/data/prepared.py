@@ -15,9 +15,9 @@ import json
 import os
 import shutil
 import zlib
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -39,37 +39,25 @@ _CHUNK = 2**20
 """Bytes read at once when checksums are compared."""
 
 
-class Prepared:
-    """The decoded images and labels of a dataset at one size, or each at its own; read-only."""
+class Pixels:
+    """The decoded images and labels alone, read-only: all that a loader process needs, and as small as that."""
 
-    def __init__(self, path: Path, groups: dict[str, str], *, mended: bool = False) -> None:
-        self.path = Path(path)
-        index = read_json(self.path / "index.json")
-        if index is None:
-            raise NotFoundError(f"{self.path} holds no prepared data.")
-        self.names: list[str] = list(index["names"])
-        """Names of the images, in order."""
-        self.groups: list[str] = [groups[name] for name in self.names]
-        """The group of each image."""
-        self.shapes: list[tuple[int, int]] = [(height, width) for height, width in index["shapes"]]
-        """(height, width) of each image."""
-        self.mended = mended
-        """Whether a cache was found damaged and has been built anew just now."""
-        self._checksums: list[int] = list(index["checksums"])
-        self._starts = [0, *accumulate(height * width for height, width in self.shapes)]
-        self._images: np.ndarray = np.asarray(np.memmap(self.path / "images.bin", np.uint8, "r"))
-        self._labels: np.ndarray = np.asarray(np.memmap(self.path / "labels.bin", np.uint8, "r"))
-        self._index = {name: position for position, name in enumerate(self.names)}
-
-    def __repr__(self) -> str:
-        return f"Prepared({str(self.path)!r}, {len(self)} images)"
+    def __init__(self, path: Path, shapes: np.ndarray) -> None:
+        self.path = path
+        self.shapes = shapes
+        """(N, 2) int64: height and width of each image. An array, as a process that only reads a list of Python's own
+        numbers makes its own copy of every memory page that they lie on."""
+        ends = np.cumsum(shapes.prod(axis=1))
+        self._starts = np.concatenate([np.zeros(1, np.int64), ends])
+        self._images: np.ndarray = np.asarray(np.memmap(path / "images.bin", np.uint8, "r"))
+        self._labels: np.ndarray = np.asarray(np.memmap(path / "labels.bin", np.uint8, "r"))
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.shapes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Sent to another process as a path: pickling a memory map would send all of its data.
-        return Prepared, (self.path, dict(zip(self.names, self.groups, strict=True)))
+        return Pixels, (self.path, self.shapes)
 
     def image(self, index: int) -> np.ndarray:
         """Return one image: (H, W, 3) uint8 RGB, 0-255; read-only."""
@@ -77,7 +65,36 @@ class Prepared:
 
     def label_map(self, index: int) -> np.ndarray:
         """Return the labels of one image: (H, W) uint8, 0 .. C-1, 255 where ignored; read-only."""
-        return self._labels[self._starts[index] : self._starts[index + 1]].reshape(self.shapes[index])
+        return self._labels[self._starts[index] : self._starts[index + 1]].reshape(*self.shapes[index])
+
+
+class Prepared(Pixels):
+    """The decoded images and labels of a dataset at one size, or each at its own, with their names; read-only."""
+
+    def __init__(self, path: Path, groups: Mapping[str, str], *, mended: bool = False) -> None:
+        index = read_json(Path(path) / "index.json")
+        if index is None:
+            raise NotFoundError(f"{path} holds no prepared data.")
+        super().__init__(Path(path), np.array(index["shapes"], np.int64).reshape(-1, 2))
+        self.names: list[str] = list(index["names"])
+        """Names of the images, in order."""
+        self.groups: list[str] = [groups[name] for name in self.names]
+        """The group of each image."""
+        self.mended = mended
+        """Whether a cache was found damaged and has been built anew just now."""
+        self._checksums: list[int] = list(index["checksums"])
+        self._index = {name: position for position, name in enumerate(self.names)}
+
+    def __repr__(self) -> str:
+        return f"Prepared({str(self.path)!r}, {len(self)} images)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Prepared, (self.path, dict(zip(self.names, self.groups, strict=True)))
+
+    @property
+    def pixels(self) -> Pixels:
+        """The same without names: what to hand to loader processes."""
+        return Pixels(self.path, self.shapes)
 
     def index_of(self, name: str) -> int:
         """Return the position of an image.

@@ -153,7 +153,7 @@ def list_sources(config: DatasetConfig) -> Sources:
         listed[part] = {}
         for file in files:
             try:
-                stat = file.stat()
+                stat = os.stat(file)  # noqa: PTH116 (twice as fast, and there may be 100,000 of them)
             except OSError:  # a dangling link, or gone since it was listed; the check says so
                 continue
             name = os.fsencode(path_below(folder, file)).decode("utf-8", "backslashreplace")

@@ -22,7 +22,17 @@ import psutil
 from segcore.config import Recipe, StudyConfig, run_name
 from segcore.data.splits import Split
 from segcore.errors import NotFoundError
-from segcore.launch.past import Accuracy, Measured, Sizes, fold_passes, history, image_sizes, measure_runs, passes
+from segcore.launch.past import (
+    RECENT,
+    Accuracy,
+    Measured,
+    Sizes,
+    fold_passes,
+    history,
+    image_sizes,
+    measure_runs,
+    passes,
+)
 from segcore.launch.places import THREADS
 from segcore.models.catalog import find
 from segcore.models.footprint import COUNTED_CLASSES
@@ -37,8 +47,6 @@ CHOOSING_SECONDS = 15.0
 EFFICIENCY = 0.40
 """Share of a plain matrix product's rate that training reaches, before anything was measured here: 0.38-0.56 for the
 demo's three backbones on two cores of an AMD EPYC."""
-RECENT = 12
-"""Runs that a rate is taken from, at most: the latest, as machine and program change."""
 HEAD_MACS = 144 * 256**2
 """Multiply-adds of a U-Net's head over one image of 256 px, for each class: 3 × 3 over 16 channels."""
 
@@ -113,7 +121,8 @@ def estimate(
         macs: backbone -> multiply-adds of a forward pass over one image of the recipe's size, where they were counted.
     """
     device = "cuda" if gpus else "cpu"
-    measured = [item for item in measure_runs(store) if item.device == device]
+    rows = store.statuses()
+    measured = [item for item in measure_runs(store, rows) if item.device == device]
     if gpus and not measured:
         return None
     recipe = config.recipe
@@ -139,8 +148,8 @@ def estimate(
     }
     if "auto" in (recipe.precision, recipe.memory_format) and not _has_chosen(store, config.name):
         runs[next(iter(runs))] += CHOOSING_SECONDS
-    before = len(store.active())
-    return Estimate(runs, at_once, measured=bool(measured), accuracy=history(store), before=before)
+    before = sum(status.state.active for _, status in rows)
+    return Estimate(runs, at_once, measured=bool(measured), accuracy=history(rows), before=before)
 
 
 def network_macs(config: StudyConfig, encoder: str, classes: int, measured: Iterable[Measured]) -> float | None:

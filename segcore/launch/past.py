@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import socket
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
 
 from segcore.config import Recipe
 from segcore.data.splits import Split
@@ -21,6 +24,8 @@ BACKWARD = 2.0
 """Multiply-adds of a backward pass, in forward passes: one for the activations, one for the weights."""
 OVERLAP = 0.25
 """Share of a window that its neighbour covers too, where whole images are validated in windows."""
+RECENT = 12
+"""Runs that a rate is taken from, at most: the latest, as machine and program change."""
 
 Sizes = Mapping[str, tuple[int, int]]
 """Name of an image -> its (width, height) in pixels."""
@@ -62,20 +67,36 @@ class Accuracy:
     """Of the estimates made once the first epoch was done."""
 
 
-def measure_runs(store: RunStore) -> list[Measured]:
-    """Return what the runs of this machine have measured, the latest first; unreadable runs tell nothing."""
+def measure_runs(store: RunStore, rows: Iterable[tuple[Run, Status]]) -> list[Measured]:
+    """Return what the runs of this machine have measured, the latest first; unreadable runs tell nothing.
+
+    Of runs that are alike in all that a rate is chosen by, only the latest `RECENT` are read: of thousands, reading all
+    would take longer than a person waits, and no rate would be another.
+
+    Args:
+        store: of the runs.
+        rows: all of them, with their status.
+    """
+    sizes_of, execution_of = cache(partial(image_sizes, store)), cache(_execution)
+    alike: Counter[tuple[object, ...]] = Counter()
     found = []
-    for run, status in _here(store.statuses()):
+    for run, status in sorted(_here(rows), key=lambda row: -_when(row[1])):
         with suppress(SegcoreError):
-            measured = _measured(run, status, store)
-            if measured is not None:
+            study = Study(run.path.parent)
+            execution = execution_of(study.path)
+            # Its name tells the backbone without reading its files.
+            backbone = run.name.rpartition("-seed")[0]
+            kind = backbone, study.decoder, status.device, status.threads, *execution
+            if alike[kind] < RECENT and (measured := _measured(run, status, execution, sizes_of)) is not None:
+                alike[kind] += 1
                 found.append(measured)
-    return sorted(found, key=lambda item: -item.when)
+    return found
 
 
-def history(store: RunStore) -> Accuracy | None:
-    """Return how far off earlier estimates were on this machine; None before a run with one has finished."""
-    finished = [status for _, status in _here(store.statuses()) if status.state is RunState.FINISHED]
+def history(rows: Iterable[tuple[Run, Status]]) -> Accuracy | None:
+    """Return how far off earlier estimates were on this machine, of all runs with their status; None before one with
+    an estimate has finished."""
+    finished = [status for _, status in _here(rows) if status.state is RunState.FINISHED]
     at_launch = [_off(status.predicted, status.seconds) for status in finished if status.predicted]
     after_epoch = [
         _off(status.predicted_after_epoch, status.seconds) for status in finished if status.predicted_after_epoch
@@ -98,19 +119,29 @@ def _here(rows: Iterable[tuple[Run, Status]]) -> list[tuple[Run, Status]]:
     return [(run, status) for run, status in rows if status.host == host and status.epoch > 0]
 
 
-def _measured(run: Run, status: Status, store: RunStore) -> Measured | None:
+def _when(status: Status) -> float:
+    return status.ended or status.heartbeat or status.queued
+
+
+def _execution(study: Path) -> tuple[str | None, bool]:
+    """Return in which precision the runs of a study train, and whether that was chosen by measuring."""
+    execution = Study(study).execution() or {}
+    return execution.get("precision"), bool(execution) and not execution.get("forced")
+
+
+def _measured(
+    run: Run, status: Status, execution: tuple[str | None, bool], sizes_of: Callable[[str], Sizes]
+) -> Measured | None:
     cost, epochs = run.cost(), run.epochs()
     if not cost.get("macs") or not epochs:
         return None
     config = run.config
     recipe, classes = config.recipe, len(config.dataset.trained_classes)
-    sizes: Sizes = {}
-    if recipe.geometry == "crop":
-        sizes = image_sizes(store, config.dataset.name)
+    sizes: Sizes = sizes_of(config.dataset.name) if recipe.geometry == "crop" else {}
     seconds = [record.seconds for record in epochs]
     scale = (256 / recipe.image_size) ** 2
     head = cost.get("macs_head", 0.0)
-    execution = Study(run.path.parent).execution() or {}
+    precision, chosen = execution
     return Measured(
         encoder=config.encoder.split(".")[0],
         decoder=config.decoder,
@@ -120,9 +151,9 @@ def _measured(run: Run, status: Status, store: RunStore) -> Measured | None:
         overhead=max(0.0, status.seconds - sum(seconds)) if status.state is RunState.FINISHED else None,
         device=str(status.device or cost.get("device") or "cpu").split(":")[0],
         threads=status.threads or cost.get("threads"),
-        precision=execution.get("precision"),
-        precision_chosen=bool(execution) and not execution.get("forced"),
-        when=status.ended or status.heartbeat or status.queued,
+        precision=precision,
+        precision_chosen=chosen,
+        when=_when(status),
     )
 
 

@@ -82,7 +82,7 @@ def make_pace(prepared: Prepared, loaders: Loaders, split: Split, recipe: Recipe
     if loaders.window is None:
         validation = len(split.val) / len(split.train)
     else:
-        shapes = [prepared.shapes[prepared.index_of(name)] for name in split.val]
-        windows = sum(count_windows(height, width, loaders.window) for height, width in shapes)
+        shapes = prepared.shapes[[prepared.index_of(name) for name in split.val]]
+        windows = sum(count_windows(height, width, loaders.window) for height, width in shapes.tolist())
         validation = windows / (len(split.train) * recipe.crops_per_image)
     return Pace(recipe.epochs, loaders.steps_per_epoch, validation, measured)

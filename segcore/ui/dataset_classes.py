@@ -11,7 +11,7 @@ import streamlit as st
 from segcore import figures
 from segcore.config import DatasetConfig
 from segcore.data.dataset import Dataset
-from segcore.decisions import ClassInfo, Decision, Ignore, Merge, Recolor, Rename, Use, replay
+from segcore.decisions import ClassInfo, Decision, Ignore, Merge, Recolor, Rename, Use, in_order, replay
 from segcore.errors import ConfigError
 from segcore.text import UNKNOWN, percent, plural
 from segcore.ui import dataset_statistics
@@ -131,7 +131,7 @@ def decisions_of(config: DatasetConfig, rows: Sequence[Row]) -> list[Decision]:
 
 
 def _names(config: DatasetConfig, members: Mapping[str, Sequence[int]]) -> list[Decision]:
-    """Return the decisions that give names to the classes, in an order in which each name is free when it is taken."""
+    """Return the decisions that give names to the classes, all at once."""
     classes = config.meaning.classes
     wanted: list[Rename | Merge] = []
     for name, numbers in members.items():
@@ -140,28 +140,7 @@ def _names(config: DatasetConfig, members: Mapping[str, Sequence[int]]) -> list[
             wanted.append(Merge(names=names, into=name))
         elif names[0] != name:
             wanted.append(Rename(name=names[0], to=name))
-    taken = {info.name for info in classes}
-    found: list[Decision] = []
-    while wanted:
-        free = next((one for one in wanted if _new_name(one) not in taken - set(_old_names(one))), None)
-        if free is None:
-            raise ConfigError(
-                f"{_new_name(wanted[0])!r} is still the name of a class that is to get another one. Apply the other "
-                "change first.",
-                field="classes",
-            )
-        taken = (taken - set(_old_names(free))) | {_new_name(free)}
-        wanted.remove(free)
-        found.append(free)
-    return found
-
-
-def _old_names(one: Rename | Merge) -> tuple[str, ...]:
-    return one.names if isinstance(one, Merge) else (one.name,)
-
-
-def _new_name(one: Rename | Merge) -> str:
-    return one.into if isinstance(one, Merge) else one.to
+    return [*in_order(wanted)]
 
 
 def _hex(color: Sequence[int]) -> str:

@@ -38,7 +38,8 @@ def draw() -> None:
     rows, unreadable = readers.statuses(store.runs())
     name_unreadable(unreadable)
     settings = store.queue_settings()
-    rows = sorted(rows, key=lambda row: (row[1].queued, row[1].created, row[0].name))
+    active = (row for row in rows if row[1].state.active)
+    rows = sorted(active, key=lambda row: (row[1].queued, row[1].created, row[0].name))
     training = [row for row in rows if row[1].state is RunState.RUNNING]
     waiting = [row for row in rows if row[1].state is RunState.QUEUED]
     _headline(store, settings, training, waiting)

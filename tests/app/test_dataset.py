@@ -14,7 +14,7 @@ from segcore.data.layouts import recognised
 from segcore.data.prepared import prepare, prepared_size
 from segcore.data.store import DatasetStore
 from segcore.data.thumbnails import thumbnails
-from segcore.decisions import Decision, Exclude, Ignore, Merge, Recolor, Rename, Use, replay
+from segcore.decisions import Decision, Exchange, Exclude, Ignore, Merge, Recolor, Rename, Use, replay
 from segcore.errors import ConfigError
 from segcore.ui import dataset_augment, dataset_classes, dataset_files, dataset_form, dataset_view, gallery
 from segcore.ui.state import Key
@@ -343,6 +343,15 @@ def rows(config: DatasetConfig, **changes: dict[str, object]) -> list[dict[str, 
             {"paved-area": {"name": "grass"}, "grass": {"name": "green"}, "roof": {"name": "grass"}},
             [Rename(name="grass", to="green"), Merge(names=("paved-area", "roof"), into="grass")],
         ),
+        ({"roof": {"name": "grass"}, "grass": {"name": "roof"}}, [Exchange(names=("grass", "roof"))]),
+        (
+            {"roof": {"name": "grass"}, "paved-area": {"name": "grass"}, "grass": {"name": "roof"}},
+            [
+                Exchange(names=("paved-area", "grass")),
+                Merge(names=("grass", "roof"), into="grass"),
+                Rename(name="paved-area", to="roof"),
+            ],
+        ),
     ],
 )
 def test_an_edited_table_becomes_decisions(
@@ -358,7 +367,6 @@ def test_an_edited_table_becomes_decisions(
         ({"roof": {"name": " "}}, "has no name"),
         ({"roof": {"color": "red"}}, "no colour"),
         ({"roof": {"color": "#006600"}}, "both have the colour"),
-        ({"roof": {"name": "grass"}, "grass": {"name": "roof"}}, "still the name"),
     ],
 )
 def test_a_table_that_cannot_be_is_refused(changes: dict[str, dict[str, object]], words: str, tmp_path: Path) -> None:

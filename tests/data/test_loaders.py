@@ -9,7 +9,7 @@ import torch
 from segcore.config import Recipe
 from segcore.data.augment import derive_seed
 from segcore.data.loaders import Batch, batch_bounds, build_loaders
-from segcore.data.prepared import Prepared, prepare
+from segcore.data.prepared import Pixels, Prepared, prepare
 from segcore.data.splits import Split
 from segcore.data.store import Dataset
 from segcore.errors import ConfigError, SplitError
@@ -139,8 +139,8 @@ def test_an_epoch_can_be_entered_anywhere_without_making_what_was_before(
     loaders = build_loaders(native, split, CROPS, seed=0, workers=workers)
     whole = list(loaders.train(2))
     read: list[int] = []
-    image = Prepared.image
-    monkeypatch.setattr(Prepared, "image", lambda self, index: (read.append(index), image(self, index))[1])
+    image = Pixels.image
+    monkeypatch.setattr(Pixels, "image", lambda self, index: (read.append(index), image(self, index))[1])
     for skip in range(4):
         read.clear()
         rest = list(loaders.train(2, skip))

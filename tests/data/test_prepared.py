@@ -50,7 +50,7 @@ def test_prepared_images_are_those_of_the_source(dataset: Dataset) -> None:
     told: list[tuple[int, int]] = []
     prepared = prepare(dataset, 64, lambda done, total: told.append((done, total)))
     assert told == [(done, 8) for done in range(9)]
-    assert prepared.shapes == [(64, 64)] * 8
+    assert prepared.shapes.tolist() == [[64, 64]] * 8
     assert prepared.names == dataset.names and prepared.groups == [dataset.groups[name] for name in dataset.names]
     for pair in dataset.pairs:
         position = prepared.index_of(pair.name)
@@ -83,7 +83,7 @@ def test_images_of_any_size_are_kept_at_their_own(workspace: Workspace, tmp_path
         Image.fromarray(np.array([info.color for info in CLASSES], np.uint8)[rows]).save(config.masks / path.name)
     dataset = DatasetStore(workspace).add(config, val=0.25)
     prepared = prepare(dataset, None)
-    assert prepared.shapes == [(40 + 13 * number, 90 - 7 * number) for number in range(8)]
+    assert prepared.shapes.tolist() == [[40 + 13 * number, 90 - 7 * number] for number in range(8)]
     for position, name in enumerate(dataset.names):
         image, labels = dataset.read(name)
         assert np.array_equal(prepared.image(position), image)

@@ -243,13 +243,13 @@ def predicted(store: RunStore, seed: int, took: float, at_launch: float | None, 
 
 
 def test_history_holds_estimates_against_what_runs_took(store: RunStore) -> None:
-    assert history(store) is None
+    assert history(store.statuses()) is None
     predicted(store, 0, 100.0, None, None)
-    assert history(store) is None
+    assert history(store.statuses()) is None
     predicted(store, 1, 100.0, 150.0, 90.0)
     predicted(store, 2, 200.0, 180.0, 200.0)
     predicted(store, 3, 100.0, 80.0, None)
-    found = history(store)
+    found = history(store.statuses())
     assert found is not None and found.runs == 3
     assert found.at_launch == pytest.approx(0.2)  # of 0.5, 0.1 and 0.2
     assert found.after_epoch == pytest.approx(0.05)  # of 0.1 and 0
@@ -258,7 +258,7 @@ def test_history_holds_estimates_against_what_runs_took(store: RunStore) -> None
 def test_runs_that_ended_early_say_nothing_of_estimates(store: RunStore) -> None:
     run = make_run(store, state=RunState.STOPPED)
     run.write_status(replace(run.status, predicted=1.0))
-    assert history(store) is None
+    assert history(store.statuses()) is None
 
 
 def test_the_estimate_says_how_good_it_is() -> None:
