@@ -8,6 +8,7 @@ from pathlib import Path
 
 from segcore.config import StudyConfig
 from segcore.data.dataset import Dataset
+from segcore.data.launched import Snapshot, as_launched
 from segcore.data.splits import Split
 from segcore.data.store import DatasetStore
 from segcore.errors import ConfigError, LaunchError, SegcoreError, UnknownBackboneError, nearest
@@ -53,10 +54,14 @@ def launch_study(
         workspace.ensure_writable()
     with _blamed_on("dataset"):
         dataset = DatasetStore(workspace).get(config.dataset)
-        if dataset.changed():
-            dataset = dataset.refresh(progress)
-        # A study that exists grows on the split that it began with, also when the dataset was divided anew since.
+        # A study that exists grows on what it began with, whatever was decided about the dataset or divided anew since.
         grown = next((study for study in RunStore(workspace).studies() if study.name == config.name), None)
+        if grown and grown.dataset.name == dataset.name:
+            settings = grown.dataset
+            dataset = as_launched(dataset, settings, grown.shared["dataset_fingerprint"], progress)
+        else:  # and the rest of this looks at the dataset as it is now, whatever is decided meanwhile
+            dataset = Snapshot(dataset.refresh(progress) if dataset.changed() else dataset)
+            settings = dataset.config
         split = grown.split if grown else dataset.split or dataset.make_split()
         folds = _folds(config, dataset, split, grown)
     if config.racing and grown is None:  # one that grows has what it takes
@@ -69,7 +74,7 @@ def launch_study(
                 if source.kind == "local" and source.path is not None:
                     files[encoder] = source.path
     config = config.model_copy(update={"encoders": encoders})
-    store, classes = RunStore(workspace), len(dataset.config.trained_classes)
+    store, classes = RunStore(workspace), len(settings.trained_classes)
     expected: dict[str, float] = {}
     demands = None
     if where is Where.CLUSTER:
@@ -84,7 +89,7 @@ def launch_study(
         there = gpus()
         memory.check(memory.fit(config, classes, store, there, probe=True), config.recipe.image_size)
         expected = expect(config, classes, split, store, len(there))
-    runs = store.create_study(config, dataset.config, dataset.fingerprint, split, files, expected, folds, demands)
+    runs = store.create_study(config, settings, dataset.fingerprint, split, files, expected, folds, demands)
     try:
         ensure_scheduler(workspace)
     except LaunchError as error:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from segcore.config import Recipe, StudyConfig
-from segcore.errors import ConfigError, LaunchError, ModelError, SegcoreError, WeightsError
+from segcore.data import dividing
+from segcore.decisions import Decision, Exclude, Merge, Rename
+from segcore.errors import ConfigError, DatasetError, LaunchError, ModelError, SegcoreError, WeightsError
 from segcore.launch import memory, plan
 from segcore.launch.memory import Room
 from segcore.store import RunStore
@@ -101,6 +103,59 @@ def test_a_study_grows_on_the_split_it_began_with(workspace: Workspace, tmp_path
     assert second.config.split_fingerprint == first.config.split_fingerprint
     (other,) = plan.launch_study(config(name="t"), workspace)
     assert other.split == dataset.split
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(
+    "decision",
+    [
+        Merge(names=("grass", "roof"), into="rest"),
+        Exclude(images=("scene00_frame0",)),
+        Rename(name="roof", to="house"),
+    ],
+    ids=lambda decision: decision.kind,
+)
+def test_a_study_grows_on_the_classes_images_and_scenes_it_began_with(
+    workspace: Workspace, tmp_path: Path, decision: Decision
+) -> None:
+    dataset = add_dataset(workspace, tmp_path / "source")
+    (first,) = plan.launch_study(config(), workspace)
+    dataset.decide(decision)
+    dividing.set_groups(dataset, dividing.given(dataset, dict.fromkeys(dataset.names, "one"), "a map"))
+    (second,) = plan.launch_study(config(seeds=(1,)), workspace)
+    assert second.config.dataset == first.config.dataset
+    assert second.config.dataset_fingerprint == first.config.dataset_fingerprint
+    dataset.pairs[0].image.write_bytes(dataset.pairs[1].image.read_bytes())
+    with pytest.raises(DatasetError, match="have changed since the study was launched") as caught:
+        plan.launch_study(config(seeds=(2,)), workspace)
+    assert caught.value.field == "dataset"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_what_is_decided_during_a_launch_is_not_in_half_of_it(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = add_dataset(workspace, tmp_path / "source")
+    before = dataset.config, dataset.fingerprint, dataset.split
+    check = plan.check_encoders
+
+    def decided_meanwhile(asked: StudyConfig) -> tuple[str, ...]:
+        dataset.decide(Exclude(images=("scene00_frame0",)))
+        return check(asked)
+
+    monkeypatch.setattr(plan, "check_encoders", decided_meanwhile)
+    (run,) = plan.launch_study(config(), workspace)
+    assert (run.config.dataset, run.config.dataset_fingerprint, run.split) == before
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_study_does_not_grow_on_another_dataset(workspace: Workspace, tmp_path: Path) -> None:
+    add_dataset(workspace, tmp_path / "source")
+    add_dataset(workspace, tmp_path / "second", name="other", seed=1)
+    plan.launch_study(config(), workspace)
+    with pytest.raises(ConfigError, match="exists with another dataset") as caught:
+        plan.launch_study(config(dataset="other", seeds=(1,)), workspace)
+    assert caught.value.field == "name"
 
 
 @pytest.mark.usefixtures("quiet")
