@@ -597,9 +597,7 @@ class Study:
         Raises:
             NotFoundError: the study is gone; taking the lock would make its directory anew.
         """
-        if not self.exists():
-            raise NotFoundError(f"There is no study {self.name!r} (any more).")
-        return FileLock(self.path / ".test.lock")
+        return self._lock("test")
 
     @property
     def scoring(self) -> Desk:
@@ -627,9 +625,7 @@ class Study:
         Raises:
             NotFoundError: the study is gone; taking the lock would make its directory anew.
         """
-        if not self.exists():
-            raise NotFoundError(f"There is no study {self.name!r} (any more).")
-        return FileLock(self.path / ".mirror.lock")
+        return self._lock("mirror")
 
     # ------------------------------------------------------------------------------------------------
 
@@ -639,9 +635,12 @@ class Study:
         Raises:
             NotFoundError: the study is gone; taking the lock would make its directory anew.
         """
+        return self._lock("execution")
+
+    def _lock(self, name: str) -> FileLock:
         if not self.exists():
             raise NotFoundError(f"There is no study {self.name!r} (any more).")
-        return FileLock(self.path / ".execution.lock")
+        return FileLock(self.path / f".{name}.lock")
 
     def runs(self) -> list[Run]:
         """Its runs, in the order they were created."""

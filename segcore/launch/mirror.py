@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from segcore.background import HELD
 from segcore.errors import LaunchError, TrackingError
 from segcore.inherited import inheritable, is_held
 from segcore.launch.processes import spawn
 from segcore.runs import Study
 from segcore.tracking import record
 from segcore.tracking.destination import destination, installed, missing
-from segcore.tracking.sender import HELD
 from segcore.workspace import Workspace
 
 

@@ -14,6 +14,7 @@ import time
 from contextlib import ExitStack, suppress
 from types import FrameType
 
+from segcore.background import HELD
 from segcore.errors import SegcoreError, TrackingError
 from segcore.inherited import inheritable
 from segcore.status import OTHER_WORKER
@@ -34,8 +35,6 @@ PATIENCE_SECONDS = 1800.0
 """How long it tries on when nothing trains any more."""
 NICENESS = 10
 """The training next to it has the processor first."""
-HELD = "--held"
-"""Tells the process that the lock was handed to it."""
 
 
 class Sender:
